@@ -1,0 +1,55 @@
+# `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
+.DEFAULT_GOAL := help
+.PHONY: help setup dev test check format bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# A lock names no download address, so that it works with any index.
+COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --quiet --custom-compile-command "make lock"
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+setup: $(READY) ## Make .venv/ with everything in it
+
+$(READY): pyproject.toml locks/dev.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Docrelay needs Python 3.11 or newer. Name one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 2; }
+	@echo "Setting up $(VENV)/ (once, a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r locks/dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+dev: setup ## Run the whole stack on this machine: API, worker, AWS emulator, PostgreSQL
+	@exec $(BIN)/docrelay dev
+
+test: setup ## Run all tests
+	$(BIN)/python -m pytest
+
+check: setup ## Lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: setup ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup ## Run the benchmarks
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+lock: setup ## Lock the dependencies again
+	$(COMPILE) --extra embedded --group dev -o locks/dev.lock
+	$(COMPILE) --extra api --extra postgres -c locks/dev.lock -o locks/api.lock
+	$(COMPILE) --extra worker --extra postgres -c locks/dev.lock -o locks/worker.lock
+	$(COMPILE) --extra cli -c locks/dev.lock -o locks/tools.lock
+
+clean: ## Remove everything that was made here, the embedded stack's data included
+	rm -rf $(VENV) .docrelay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
