@@ -1,0 +1,1 @@
+"""The Postgres store: plain SQL over psycopg, one statement a move."""

@@ -1,0 +1,30 @@
+"""The schema's upgrade, for `docrelay db upgrade` and everything that sets a database up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
+
+from shared.errors import BackendUnavailableError
+
+# Any constant will do: two upgrades at once must wait for each other.
+_UPGRADE_LOCK = 0x646F6372
+
+
+def upgrade(url: str) -> None:
+    """Bring the database to the newest schema; does nothing when it is there. Raises BackendUnavailableError."""
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    try:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except psycopg.OperationalError as exc:
+        raise BackendUnavailableError(f"PostgreSQL did not answer: {str(exc).strip()}") from exc

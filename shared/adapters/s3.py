@@ -1,0 +1,92 @@
+"""S3BlobStore: one private bucket. Keys hold ids only, never a user's text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from botocore.exceptions import ClientError
+
+from shared.adapters.aws import error_code, translated
+from shared.errors import BlobMissingError
+
+if TYPE_CHECKING:
+    from types_aiobotocore_s3 import S3Client
+
+_MISSING = {"NoSuchKey", "404", "NotFound"}
+_EXISTING = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
+
+
+class S3BlobStore:
+    def __init__(self, *, client: S3Client, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    async def ping(self) -> None:
+        with translated("S3"):
+            await self._client.head_bucket(Bucket=self._bucket)
+
+    async def put(self, key: str, body: bytes | bytearray, *, content_type: str) -> None:
+        with translated("S3"):
+            await self._client.put_object(
+                Bucket=self._bucket,
+                Key=key,
+                Body=body,  # type: ignore[arg-type]  # botocore takes a bytearray too, and a copy costs 10 MB
+                ContentType=content_type,
+            )
+
+    async def get(self, key: str) -> bytes:
+        with translated("S3"):
+            try:
+                answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+            except ClientError as exc:
+                if error_code(exc) in _MISSING:
+                    raise BlobMissingError from exc
+                raise
+            async with answer["Body"] as stream:
+                return await stream.read()
+
+    async def delete_prefix(self, prefix: str) -> None:
+        with translated("S3"):
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=prefix)
+            async for page in pages:
+                for version in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                    await self._client.delete_object(
+                        Bucket=self._bucket, Key=version["Key"], VersionId=version["VersionId"]
+                    )
+
+    async def download_url(self, key: str, *, filename: str, expires_seconds: int) -> str:
+        with translated("S3"):
+            return await self._client.generate_presigned_url(
+                "get_object",
+                Params={
+                    "Bucket": self._bucket,
+                    "Key": key,
+                    "ResponseContentDisposition": f"attachment; filename*=UTF-8''{quote(filename, safe='')}",
+                },
+                ExpiresIn=expires_seconds,
+            )
+
+    async def create(self, *, region: str) -> None:
+        """Create the bucket, private, unless it exists."""
+        with translated("S3"):
+            try:
+                if region == "us-east-1":
+                    await self._client.create_bucket(Bucket=self._bucket)
+                else:
+                    await self._client.create_bucket(
+                        Bucket=self._bucket,
+                        CreateBucketConfiguration={"LocationConstraint": region},  # type: ignore[typeddict-item]
+                    )
+            except ClientError as exc:
+                if error_code(exc) not in _EXISTING:
+                    raise
+            await self._client.put_public_access_block(
+                Bucket=self._bucket,
+                PublicAccessBlockConfiguration={
+                    "BlockPublicAcls": True,
+                    "IgnorePublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "RestrictPublicBuckets": True,
+                },
+            )

@@ -1,0 +1,88 @@
+"""The analysis of one document: the schema handed to a model, stored and returned, all the same model.
+
+No pattern, format or length limit: structured-output APIs refuse or ignore them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = "1"
+
+Verdict = Literal["complete", "partial"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Sentiment(_Part):
+    label: Literal["positive", "neutral", "negative", "mixed"]
+    score: float = Field(description="From -1 (very negative) to 1 (very positive).")
+
+
+class ActionItem(_Part):
+    text: str = Field(description="What has to be done, close to the document's own words.")
+    owner: str | None = Field(description="Who has to do it, as the document names them; null when it does not say.")
+    due: str | None = Field(description="By when, as the document puts it; null when it does not say.")
+
+
+class Classification(_Part):
+    label: str = Field(description="The kind of document in one or two lower-case words, such as invoice or contract.")
+    confidence: float = Field(description="From 0 to 1.")
+
+
+class Analysis(_Part):
+    """What a document says, from a model or from the offline analyzer."""
+
+    summary: str = Field(description="Three to five sentences that a busy reader can rely on.")
+    topics: list[str] = Field(description="Up to eight topics, most important first.")
+    sentiment: Sentiment
+    action_items: list[ActionItem]
+    classification: Classification
+    tags: list[str] = Field(description="Up to eight short lower-case tags for search.")
+    language: str = Field(description="ISO 639-1 code of the document's main language.")
+
+
+class AnalyzerInfo(_Part):
+    """Who made an analysis, precisely enough to make it again."""
+
+    name: Literal["openai", "offline"]
+    model: str
+    profile: str = "default"
+    prompt_version: str
+    schema_version: str = SCHEMA_VERSION
+
+
+class Coverage(_Part):
+    """The receipt that says how much of the document the analysis really covers."""
+
+    verdict: Verdict
+    pages_total: int | None
+    pages_with_text: int | None
+    pages_ocr: int = 0
+    chars_extracted: int
+    chars_analyzed: int
+    chunks_planned: int = 1
+    chunks_answered: int = 1
+
+
+class Usage(_Part):
+    """What an analysis cost. `cost_usd` is null when the model's price is not in the settings."""
+
+    calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_usd: float | None = 0.0
+    cached: bool = False
+
+
+class Report(_Part):
+    """One finished run: the analysis and its three receipts."""
+
+    analysis: Analysis
+    analyzer: AnalyzerInfo
+    coverage: Coverage
+    usage: Usage

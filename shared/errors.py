@@ -1,0 +1,218 @@
+"""Every error that Docrelay raises on purpose.
+
+    DocrelayError
+    ├── ConfigurationError        settings or environment; the process exits 2
+    ├── BackendUnavailableError   a store, queue or bucket did not answer; worth another try
+    ├── MoveError
+    │   ├── IllegalMoveError      TRANSITIONS has no such move
+    │   ├── MoveRefusedError      somebody else moved the document first
+    │   └── LeaseLostError        this worker's lease or fence is gone
+    ├── InterruptedByStopError    the worker was told to stop; nobody's failure
+    ├── BlobMissingError          the store knows the document, the bucket does not
+    ├── IdempotencyMismatchError  same Idempotency-Key, different request
+    └── DocumentError             why one document was refused or failed; `code` is public
+        ├── IntakeError           UnsupportedType TooLarge Empty MissingFilename
+        ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
+        ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMInvalidOutput
+        └── DeliveryError         AttemptsExhausted DeadLettered
+
+A class's docstring is its default message. HTTP status is decided in `api_service/problems.py`,
+the fate of a queue message in `worker_service/disposition.py`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import ClassVar
+
+
+class DocrelayError(Exception):
+    """Docrelay could not do what was asked."""
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or inspect.getdoc(type(self)))
+
+
+class ConfigurationError(DocrelayError):
+    """A setting is missing or wrong."""
+
+
+class BackendUnavailableError(DocrelayError):
+    """A backend did not answer. Try again shortly."""
+
+
+class MoveError(DocrelayError):
+    """The document could not be moved."""
+
+
+class IllegalMoveError(MoveError):
+    """The document's status does not allow that."""
+
+
+class MoveRefusedError(MoveError):
+    """The document was changed by somebody else in the meantime."""
+
+
+class LeaseLostError(MoveError):
+    """This worker no longer holds the document."""
+
+
+class InterruptedByStopError(DocrelayError):
+    """The worker was told to stop before the document was done."""
+
+
+class BlobMissingError(DocrelayError):
+    """The stored file is missing from the bucket."""
+
+
+class IdempotencyMismatchError(DocrelayError):
+    """This Idempotency-Key was used before with a different request."""
+
+
+class DocumentError(DocrelayError):
+    """The document could not be processed."""
+
+    code: ClassVar[str] = "failed"
+    # Whether a later attempt on the same bytes may end differently.
+    retryable: ClassVar[bool] = False
+
+
+class IntakeError(DocumentError):
+    """The file was not accepted."""
+
+
+class UnsupportedTypeError(IntakeError):
+    """The file is not a PDF, DOCX or plain-text file."""
+
+    code = "unsupported_type"
+
+
+class TooLargeError(IntakeError):
+    """The file is larger than the limit."""
+
+    code = "too_large"
+
+
+class EmptyFileError(IntakeError):
+    """The file has no bytes."""
+
+    code = "empty"
+
+
+class MissingFilenameError(IntakeError):
+    """The file part has no filename."""
+
+    code = "missing_filename"
+
+
+class ExtractionError(DocumentError):
+    """No text could be extracted."""
+
+
+class EncryptedError(ExtractionError):
+    """The document is protected by a password. Remove the password and upload it again."""
+
+    code = "encrypted"
+
+
+class CorruptError(ExtractionError):
+    """The document is damaged and cannot be read."""
+
+    code = "corrupt"
+
+
+class BombError(ExtractionError):
+    """The document unpacks to far more data than a document needs."""
+
+    code = "bomb"
+
+
+class NoTextError(ExtractionError):
+    """The document has no text."""
+
+    code = "no_text"
+
+
+class ExtractionTimeoutError(ExtractionError):
+    """Extraction took longer than allowed."""
+
+    code = "extraction_timeout"
+
+
+class ExtractionCrashedError(ExtractionError):
+    """The extractor process died while reading the document."""
+
+    code = "extraction_crashed"
+
+
+class HashMismatchError(ExtractionError):
+    """The stored file is not the file that was uploaded."""
+
+    code = "hash_mismatch"
+
+
+class AnalysisError(DocumentError):
+    """The text could not be analyzed."""
+
+
+class LLMAuthError(AnalysisError):
+    """The model's API refused the key. Check OPENAI_API_KEY."""
+
+    code = "llm_auth"
+
+
+class LLMQuotaError(AnalysisError):
+    """The model's API says that the account has no quota left."""
+
+    code = "llm_quota"
+
+
+class LLMRateLimitedError(AnalysisError):
+    """The model's API asks to slow down."""
+
+    code = "llm_rate_limited"
+    retryable = True
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 10.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class LLMTimeoutError(AnalysisError):
+    """The model did not answer in time."""
+
+    code = "llm_timeout"
+
+
+class LLMUnavailableError(AnalysisError):
+    """The model's API failed or could not be reached."""
+
+    code = "llm_unavailable"
+
+
+class LLMRefusedError(AnalysisError):
+    """The model refused to analyze the document."""
+
+    code = "llm_refused"
+
+
+class LLMInvalidOutputError(AnalysisError):
+    """The model's answer does not fit the schema."""
+
+    code = "llm_invalid_output"
+
+
+class DeliveryError(DocumentError):
+    """The document could not be brought to an end."""
+
+
+class AttemptsExhaustedError(DeliveryError):
+    """Every attempt to process the document was interrupted."""
+
+    code = "attempts_exhausted"
+
+
+class DeadLetteredError(DeliveryError):
+    """The queue gave up on the document's message."""
+
+    code = "dead_lettered"

@@ -1,0 +1,42 @@
+"""Making moves: written, then logged; and a pending document's message, sent after its move is committed."""
+
+from __future__ import annotations
+
+from shared import log
+from shared.clock import Clock
+from shared.document import Change, Document, due_after_send
+from shared.messages import ProcessMessage
+from shared.ports import DocumentStore, JobQueue
+
+_log = log.get(__name__)
+
+
+async def commit(documents: DocumentStore, *changes: Change) -> Document:
+    """Write consecutive moves of one document in one transaction, log each, and return the document after them.
+
+    Raises MoveRefusedError when the stored document is no longer the one that the moves begin with.
+    """
+    await documents.apply(*changes)
+    for change in changes:
+        _log.info(
+            "document.transitioned",
+            document_id=str(change.after.id),
+            previous=change.before.status,
+            status=change.after.status,
+            version=change.after.version,
+            run=change.after.run,
+            attempt=change.after.attempt,
+            reason=change.entry.reason,
+        )
+    return changes[-1].after
+
+
+async def dispatch(document: Document, *, queue: JobQueue, documents: DocumentStore, clock: Clock) -> None:
+    """Send the message of the document's current run and send; then put off the next look at it.
+
+    Raises BackendUnavailableError; the document is then due again soon and needs nothing from the caller.
+    """
+    now = clock()
+    message = ProcessMessage(document_id=document.id, run=document.run, send=document.send, at=now)
+    await queue.send(message, owner=document.owner)
+    await documents.confirm_sent(document, due_at=due_after_send(document.send, at=now))

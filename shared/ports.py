@@ -1,0 +1,176 @@
+"""The ports: what the services need from a bucket, a queue and a store. Domain types in and out, async only.
+
+Each adapter translates its vendor's errors at its edge: BackendUnavailableError when the backend does not
+answer, the errors named at each method otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from shared.accounts import RefreshFamily, User
+from shared.document import Change, Document, DocumentStatus, HistoryEntry
+from shared.events import FeedEvent, FeedHead
+from shared.idempotency import IdempotencyRecord
+from shared.messages import ProcessMessage
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivery:
+    """One received queue message; `receipt` is good until the visibility time-out ends."""
+
+    body: str
+    receipt: str
+    receive_count: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListFilter:
+    """What a list may be narrowed to. A folder includes its subfolders."""
+
+    status: DocumentStatus | None = None
+    folder: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListPosition:
+    """The last document of the page before, in the order newest first."""
+
+    created_at: datetime
+    id: UUID
+
+
+class Pingable(Protocol):
+    async def ping(self) -> None:
+        """Raise BackendUnavailableError unless the backend answers and is set up."""
+        ...
+
+
+class BlobStore(Pingable, Protocol):
+    async def put(self, key: str, body: bytes | bytearray, *, content_type: str) -> None: ...
+
+    async def get(self, key: str) -> bytes:
+        """Raises BlobMissingError."""
+        ...
+
+    async def delete_prefix(self, prefix: str) -> None:
+        """Delete every version of every object under `prefix`; none is fine."""
+        ...
+
+    async def download_url(self, key: str, *, filename: str, expires_seconds: int) -> str: ...
+
+
+class JobQueue(Pingable, Protocol):
+    async def send(self, message: ProcessMessage, *, owner: UUID) -> None: ...
+
+    async def receive(self, *, limit: int, wait_seconds: int, visibility_seconds: int) -> list[Delivery]:
+        """Wait for up to `limit` (1 to 10) messages."""
+        ...
+
+    async def extend(self, receipt: str, *, visibility_seconds: int) -> None:
+        """Hide a received message for that long from now; 0 gives it back. A stale receipt is ignored."""
+        ...
+
+    async def delete(self, receipt: str) -> None:
+        """Delete a received message. A stale receipt is ignored: the message comes again and finds its work done."""
+        ...
+
+
+class DocumentStore(Pingable, Protocol):
+    async def insert(self, document: Document) -> bool:
+        """Store a new document; False when its id exists."""
+        ...
+
+    async def get(self, document_id: UUID) -> Document | None: ...
+
+    async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:
+        """The document as its owner may see it: None when it is another's or being deleted."""
+        ...
+
+    async def page(self, owner: UUID, *, where: ListFilter, limit: int, after: ListPosition | None) -> list[Document]:
+        """Newest first, without reports."""
+        ...
+
+    async def history(self, document_id: UUID) -> list[HistoryEntry]: ...
+
+    async def apply(self, *changes: Change) -> None:
+        """Write consecutive moves of one document, with history and feed, in one transaction.
+
+        Recognises its own earlier write whose reply was lost. Raises MoveRefusedError when the stored
+        document is no longer the first change's `before`; then nothing was written.
+        """
+        ...
+
+    async def confirm_sent(self, document: Document, *, due_at: datetime) -> None:
+        """Put off the next look at a document whose message the queue has accepted, unless it moved on."""
+        ...
+
+    async def count_send(self, document: Document, *, due_at: datetime) -> Document | None:
+        """Raise `send` of a due document before it is sent again; None when somebody else was first."""
+        ...
+
+    async def extend_lease(self, document_id: UUID, *, fence: int, until: datetime) -> bool:
+        """False when the fence is no longer this one."""
+        ...
+
+    async def expire_leases(self, holder: str, *, now: datetime) -> int:
+        """Make every document that `holder` leases due now, because it is known to be dead; returns how many."""
+        ...
+
+    async def hasten_pending(self, *, now: datetime) -> int:
+        """Make every pending document due now, because the queue was lost; returns how many."""
+        ...
+
+    async def due(self, *, now: datetime, limit: int) -> list[Document]: ...
+
+    async def discard(self, document: Document) -> None:
+        """Remove the row, if it still is this version: an upload never acknowledged, or an old tombstone."""
+        ...
+
+    async def entomb(self, document: Document, *, now: datetime) -> None:
+        """Erase everything of a deleting document but its id, owner and fence, in store and feed."""
+        ...
+
+
+class Feed(Protocol):
+    async def heads(self, owners: Sequence[UUID]) -> Mapping[UUID, FeedHead]:
+        """Every owner's head in one read; an owner without events yet gets one as well."""
+        ...
+
+    async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
+        """Events with `seq > after`, in order."""
+        ...
+
+
+class IdempotencyStore(Protocol):
+    async def recall(self, owner: UUID, key_hash: str, *, now: datetime) -> IdempotencyRecord | None: ...
+
+    async def remember(self, record: IdempotencyRecord) -> None:
+        """Keep the first answer; a later one for the same key is ignored."""
+        ...
+
+
+class AccountStore(Protocol):
+    async def add_user(self, user: User) -> bool:
+        """False when the name is taken, in any case."""
+        ...
+
+    async def user_named(self, name: str) -> User | None: ...
+
+    async def user(self, user_id: UUID) -> User | None: ...
+
+    async def has_users(self) -> bool: ...
+
+    async def start_family(self, family: RefreshFamily) -> None: ...
+
+    async def family(self, family_id: UUID) -> RefreshFamily | None: ...
+
+    async def rotate(self, family_id: UUID, *, counter: int, now: datetime) -> bool:
+        """Move the family from `counter` to the next; False when it is not at `counter` or revoked."""
+        ...
+
+    async def revoke(self, family_id: UUID) -> None: ...

@@ -1,0 +1,124 @@
+"""Every setting and its default, read from the environment and `.env`.
+
+Built only in composition roots; nothing below them reads the environment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.errors import ConfigurationError
+
+QueueOrder = Literal["owner", "global", "none"]
+
+MIN_SECRET_BYTES = 32
+# Secrets that the READMEs of this project's ancestors, or its own examples, print.
+SAMPLE_SECRETS = ("your_secret_key", "your_secure_jwt_secret", "change-me", "changeme", "secret")
+
+
+def _names(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="DOCRELAY_",
+        env_file=".env",
+        extra="ignore",
+        env_ignore_empty=True,
+        frozen=True,
+        populate_by_name=True,
+    )
+
+    aws_region: str = Field("us-east-1", validation_alias=_names("AWS_REGION", "AWS_DEFAULT_REGION"))
+    aws_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
+    aws_access_key_id: str | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
+    aws_secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
+    aws_session_token: SecretStr | None = Field(None, validation_alias="AWS_SESSION_TOKEN")
+
+    openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_model: str = Field("gpt-4.1", validation_alias="OPENAI_MODEL")
+
+    jwt_secret: SecretStr | None = Field(None, validation_alias=_names("JWT_SECRET", "JWT_SECRET_KEY"))
+    jwt_expiry_minutes: int = Field(60, ge=1, validation_alias=_names("JWT_EXPIRY_MINUTES", "JWT_EXPIRY"))
+    refresh_expiry_days: int = Field(30, ge=1)
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    username: str | None = None
+    password: SecretStr | None = None
+
+    bucket: str = "docrelay-documents"
+    queue_name: str = "docrelay-jobs"
+    queue_order: QueueOrder = "owner"
+    lanes_per_owner: int = Field(1, ge=1, le=100)
+    store: Literal["postgres"] = "postgres"
+    database_url: SecretStr = SecretStr("postgresql://docrelay:docrelay@127.0.0.1:5432/docrelay")
+
+    max_file_bytes: int = Field(10_485_760, ge=1)
+    max_files: int = Field(100, ge=1)
+    # Requests that read a body at the same time, each with at most one file in memory; others wait in TCP.
+    upload_slots: int = Field(16, ge=1)
+    body_idle_seconds: float = Field(30, gt=0)
+
+    stream_seconds: float = Field(300, gt=0)
+    stream_heartbeat_seconds: float = Field(15, gt=0, le=15)
+    stream_tick_seconds: float = Field(0.1, gt=0)
+    max_streams_per_user: int = Field(100, ge=1)
+
+    concurrency: int = Field(1, ge=1, le=100)
+    lease_seconds: int = Field(60, ge=2)
+    poll_wait_seconds: int = Field(20, ge=0, le=20)
+    sweep_seconds: float = Field(5, gt=0)
+    max_attempts: int = Field(5, ge=1)
+    shutdown_seconds: float = Field(25, gt=0)
+    # Random for every process start unless a supervisor has to know it, as the embedded stack does.
+    instance_id: str | None = None
+
+    extraction_seconds: float = Field(30, gt=0)
+    extraction_memory_bytes: int = Field(268_435_456, ge=67_108_864)
+
+    llm_max_attempts: int = Field(2, ge=1, le=5)
+    llm_seconds: float = Field(120, gt=0)
+    llm_max_chars: int = Field(400_000, ge=1_000)
+    # USD per million input and output tokens; the longest matching model-name prefix counts.
+    llm_prices: dict[str, tuple[float, float]] = {
+        "gpt-4.1": (2.0, 8.0),
+        "gpt-4.1-mini": (0.4, 1.6),
+        "gpt-4.1-nano": (0.1, 0.4),
+    }
+
+    # The embedded stack only.
+    home: Path = Path(".docrelay")
+    workers: int = Field(1, ge=1, le=64)
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Read the settings. Raises ConfigurationError naming every variable that is wrong."""
+        try:
+            return cls(**overrides)
+        except ValidationError as exc:
+            problems = "; ".join(f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors())
+            raise ConfigurationError(problems) from exc
+
+    def signing_key(self) -> bytes:
+        """The JWT signing key. Raises ConfigurationError for a missing, short or sample secret."""
+        secret = self.jwt_secret.get_secret_value() if self.jwt_secret else ""
+        if not secret:
+            raise ConfigurationError("JWT_SECRET is not set. Make one: openssl rand -hex 32")
+        if len(secret.encode()) < MIN_SECRET_BYTES or any(sample == secret.lower() for sample in SAMPLE_SECRETS):
+            raise ConfigurationError(
+                f"JWT_SECRET is a sample or shorter than {MIN_SECRET_BYTES} bytes. Make one: openssl rand -hex 32"
+            )
+        return secret.encode()
+
+
+def _variable(location: tuple[int | str, ...]) -> str:
+    name = str(location[0]) if location else "settings"
+    return name if name.isupper() else f"DOCRELAY_{name.upper()}"

@@ -1,0 +1,93 @@
+"""Real backends for the whole run: one MiniStack and one PostgreSQL, started once, on loopback."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from docrelay.embedded.emulator import Emulator
+from docrelay.embedded.postgres import EmbeddedPostgres
+from shared.bootstrap import Backends, open_backends, provision, upgrade_database
+from shared.settings import Settings
+
+ADMIN = ("admin", "a-long-enough-password")
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder whose path is short enough for a Unix socket."""
+    folder = Path(tempfile.mkdtemp(prefix="docrelay-test-"))
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def emulator(scratch: Path) -> Iterator[Emulator]:
+    with Emulator(folder=scratch / "aws") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
+    with EmbeddedPostgres(folder=scratch / "pg") as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+async def stack_settings(emulator: Emulator, postgres: EmbeddedPostgres) -> Settings:
+    """Settings for the shared backends, provisioned the way every runtime is."""
+    settings = settings_for(emulator, postgres.url)
+    upgrade_database(settings)
+    await provision(settings)
+    return settings
+
+
+@pytest.fixture
+async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(stack_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def own_settings(emulator: Emulator, postgres: EmbeddedPostgres) -> AsyncIterator[Settings]:
+    """Settings for backends of the test's own: a fresh database, bucket and queue."""
+    name = f"t{uuid4().hex[:12]}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    settings = settings_for(emulator, postgres.url.replace("/postgres?", f"/{name}?"), name=name)
+    upgrade_database(settings)
+    await provision(settings)
+    yield settings
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.fixture
+async def own_backends(own_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(own_settings) as opened:
+        yield opened
+
+
+def settings_for(emulator: Emulator, database_url: str, *, name: str = "docrelay-test") -> Settings:
+    return Settings.load(
+        _env_file=None,
+        aws_endpoint_url=emulator.url,
+        aws_access_key_id="test",
+        aws_secret_access_key="test",
+        database_url=database_url,
+        jwt_secret="0123456789abcdef0123456789abcdef-for-tests-only",
+        username=ADMIN[0],
+        password=ADMIN[1],
+        bucket=name,
+        queue_name=name,
+        lease_seconds=15,
+        poll_wait_seconds=1,
+        openai_api_key=None,
+        port=0,
+    )

@@ -1,0 +1,92 @@
+"""What every account store and every idempotency store promises."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from shared.accounts import RefreshFamily, Role, User
+from shared.bootstrap import Backends
+from shared.idempotency import IdempotencyRecord
+from tests.support.builders import NOW
+
+
+def new_user() -> User:
+    return User(id=uuid4(), name=f"User-{uuid4().hex}", password_hash="x", role=Role.USER, created_at=NOW)
+
+
+def new_family(user: User) -> RefreshFamily:
+    return RefreshFamily(id=uuid4(), user_id=user.id, counter=0, rotated_at=NOW, expires_at=NOW + timedelta(days=1))
+
+
+async def test_user_is_found_by_name_in_any_case_and_by_id(backends: Backends) -> None:
+    user = new_user()
+    assert await backends.accounts.add_user(user)
+    assert await backends.accounts.user_named(user.name.upper()) == user
+    assert await backends.accounts.user(user.id) == user
+    assert await backends.accounts.has_users()
+
+
+async def test_name_is_taken_in_any_case(backends: Backends) -> None:
+    user = new_user()
+    await backends.accounts.add_user(user)
+    assert not await backends.accounts.add_user(replace(user, id=uuid4(), name=user.name.swapcase()))
+
+
+async def test_of_twenty_concurrent_rotations_one_wins(backends: Backends) -> None:
+    user = new_user()
+    await backends.accounts.add_user(user)
+    family = new_family(user)
+    await backends.accounts.start_family(family)
+    outcomes = await asyncio.gather(*(backends.accounts.rotate(family.id, counter=0, now=NOW) for _ in range(20)))
+    assert sum(outcomes) == 1
+    rotated = await backends.accounts.family(family.id)
+    assert rotated is not None
+    assert rotated.counter == 1
+
+
+async def test_revoked_or_expired_family_does_not_rotate(backends: Backends) -> None:
+    user = new_user()
+    await backends.accounts.add_user(user)
+    revoked, expired = new_family(user), new_family(user)
+    await backends.accounts.start_family(revoked)
+    await backends.accounts.start_family(expired)
+    await backends.accounts.revoke(revoked.id)
+    assert not await backends.accounts.rotate(revoked.id, counter=0, now=NOW)
+    assert not await backends.accounts.rotate(expired.id, counter=0, now=expired.expires_at)
+
+
+def record(*, expires_at: datetime, answer: str = "first") -> IdempotencyRecord:
+    return IdempotencyRecord(
+        owner=uuid4(),
+        key_hash=uuid4().hex,
+        request_hash="r",
+        answer={"id": answer},
+        status=202,
+        expires_at=expires_at,
+    )
+
+
+async def test_first_answer_is_kept(backends: Backends) -> None:
+    first = record(expires_at=datetime.now(UTC) + timedelta(hours=1))
+    await backends.idempotency.remember(first)
+    await backends.idempotency.remember(replace(first, answer={"id": "second"}))
+    kept = await backends.idempotency.recall(first.owner, first.key_hash, now=datetime.now(UTC))
+    assert kept == first
+
+
+async def test_another_owner_has_keys_of_its_own(backends: Backends) -> None:
+    first = record(expires_at=datetime.now(UTC) + timedelta(hours=1))
+    await backends.idempotency.remember(first)
+    assert await backends.idempotency.recall(uuid4(), first.key_hash, now=datetime.now(UTC)) is None
+
+
+async def test_expired_answer_is_forgotten_and_replaced(backends: Backends) -> None:
+    old = record(expires_at=datetime.now(UTC) - timedelta(seconds=1))
+    await backends.idempotency.remember(old)
+    assert await backends.idempotency.recall(old.owner, old.key_hash, now=datetime.now(UTC)) is None
+    new = replace(old, answer={"id": "new"}, expires_at=datetime.now(UTC) + timedelta(hours=1))
+    await backends.idempotency.remember(new)
+    assert await backends.idempotency.recall(old.owner, old.key_hash, now=datetime.now(UTC)) == new

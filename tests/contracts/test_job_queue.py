@@ -1,0 +1,123 @@
+"""What every job queue promises."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import pytest
+
+from shared.adapters.aws import client_options
+from shared.bootstrap import Backends, _queue
+from shared.messages import ProcessMessage
+from shared.ports import Delivery
+from shared.settings import Settings
+from tests.support.builders import NOW
+
+
+def message(*, document_id: UUID | None = None, send: int = 1) -> ProcessMessage:
+    return ProcessMessage(document_id=document_id or uuid4(), run=1, send=send, at=NOW)
+
+
+@dataclass(frozen=True)
+class Receiver:
+    backends: Backends
+
+    async def take(self, *, limit: int = 10, visibility_seconds: int = 60) -> list[Delivery]:
+        return await self.backends.queue.receive(limit=limit, wait_seconds=1, visibility_seconds=visibility_seconds)
+
+
+@pytest.fixture
+def receiver(own_backends: Backends) -> Receiver:
+    return Receiver(own_backends)
+
+
+def ids(deliveries: Sequence[Delivery]) -> list[UUID]:
+    return [ProcessMessage.model_validate_json(delivery.body).document_id for delivery in deliveries]
+
+
+async def test_message_arrives_whole_and_small(own_backends: Backends, receiver: Receiver) -> None:
+    sent = message()
+    await own_backends.queue.send(sent, owner=uuid4())
+    (delivery,) = await receiver.take()
+    assert ProcessMessage.model_validate_json(delivery.body) == sent
+    assert len(delivery.body) < 1024
+    assert delivery.receive_count == 1
+
+
+async def test_one_owner_is_served_one_at_a_time_in_order(own_backends: Backends, receiver: Receiver) -> None:
+    owner, sent = uuid4(), [message() for _ in range(3)]
+    for one in sent:
+        await own_backends.queue.send(one, owner=owner)
+    seen = []
+    for _ in sent:
+        (delivery,) = await receiver.take(limit=1)
+        assert await own_backends.queue.receive(limit=10, wait_seconds=0, visibility_seconds=60) == []
+        seen += ids([delivery])
+        await own_backends.queue.delete(delivery.receipt)
+    assert seen == [one.document_id for one in sent]
+
+
+async def test_owners_do_not_wait_for_each_other(own_backends: Backends, receiver: Receiver) -> None:
+    sent = [message() for _ in range(3)]
+    for one in sent:
+        await own_backends.queue.send(one, owner=uuid4())
+    deliveries = [delivery for _ in sent for delivery in await receiver.take(limit=1)]
+    assert sorted(ids(deliveries)) == sorted(one.document_id for one in sent)
+
+
+async def test_released_message_comes_back_and_is_counted(own_backends: Backends, receiver: Receiver) -> None:
+    await own_backends.queue.send(message(), owner=uuid4())
+    (first,) = await receiver.take()
+    await own_backends.queue.extend(first.receipt, visibility_seconds=0)
+    (second,) = await receiver.take()
+    assert (second.body, second.receive_count) == (first.body, 2)
+
+
+async def test_stale_receipt_is_ignored(own_backends: Backends, receiver: Receiver) -> None:
+    await own_backends.queue.send(message(), owner=uuid4())
+    (first,) = await receiver.take()
+    await own_backends.queue.extend(first.receipt, visibility_seconds=0)
+    (second,) = await receiver.take()
+    await own_backends.queue.delete(second.receipt)
+    await own_backends.queue.delete(first.receipt)
+    await own_backends.queue.extend(first.receipt, visibility_seconds=5)
+
+
+async def test_same_send_is_delivered_once_and_a_resend_again(own_backends: Backends, receiver: Receiver) -> None:
+    document_id, owner = uuid4(), uuid4()
+    for send in (1, 1, 2):
+        await own_backends.queue.send(message(document_id=document_id, send=send), owner=owner)
+    sends = []
+    for _ in range(2):
+        (delivery,) = await receiver.take(limit=1)
+        sends.append(ProcessMessage.model_validate_json(delivery.body).send)
+        await own_backends.queue.delete(delivery.receipt)
+    assert sends == [1, 2]
+    assert await own_backends.queue.receive(limit=1, wait_seconds=0, visibility_seconds=1) == []
+
+
+async def test_lanes_let_one_owner_have_several_at_a_time(own_settings: Settings) -> None:
+    owner, lanes = uuid4(), 4
+    settings = own_settings.model_copy(update={"lanes_per_owner": lanes})
+    async with _queue(settings) as queue:
+        for lane in range(lanes):
+            await queue.send(message(document_id=UUID(int=(uuid4().int // lanes) * lanes + lane)), owner=owner)
+        deliveries = [
+            delivery
+            for _ in range(lanes)
+            for delivery in await queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)
+        ]
+    assert len(deliveries) == lanes
+
+
+async def test_setting_up_again_changes_nothing(own_settings: Settings) -> None:
+    async with _queue(own_settings) as queue:
+        assert await queue.create() is False
+
+
+def test_client_options_name_no_credentials_when_there_are_none() -> None:
+    options = client_options(Settings.load(_env_file=None, aws_access_key_id=None, aws_secret_access_key=None))
+    assert options["aws_access_key_id"] is None
+    assert options["endpoint_url"] is None
