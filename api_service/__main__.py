@@ -1,0 +1,60 @@
+"""`python -m api_service`: the API under uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from types import FrameType
+
+import uvicorn
+
+from api_service.app import create_app
+from api_service.dependencies import Services
+from shared import log
+from shared.bootstrap import open_backends
+from shared.errors import BackendUnavailableError, ConfigurationError
+from shared.settings import Settings
+
+_STOP_SECONDS = 10
+
+
+class Server(uvicorn.Server):
+    """Ends open streams on the first signal; uvicorn alone would wait for their clients to leave."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        asyncio.get_running_loop().call_soon_threadsafe(self._services.hub.close)
+        super().handle_exit(sig, frame)
+
+
+async def serve(settings: Settings) -> None:
+    async with open_backends(settings) as backends:
+        app = create_app(settings, backends)
+        config = uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=_STOP_SECONDS,
+        )
+        await Server(config, app.state.services).serve()
+
+
+def main() -> int:
+    try:
+        settings = Settings.load()
+        log.configure(level=settings.log_level, service="api")
+        asyncio.run(serve(settings))
+    except (BackendUnavailableError, ConfigurationError) as exc:
+        print(f"api: {exc}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(exc, ConfigurationError) else 3
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

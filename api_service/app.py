@@ -1,0 +1,105 @@
+"""Puts the API together from settings and backends, the same for every runtime."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from importlib.metadata import version
+
+import fastapi_swagger
+from fastapi import APIRouter, FastAPI
+
+from api_service import problems
+from api_service.auth import Authenticator
+from api_service.dependencies import Services
+from api_service.event_stream import Encoder, Hub
+from api_service.intake import Intake
+from api_service.request_log import RequestLog
+from api_service.routes import auth, documents, health, stream, uploads
+from api_service.tokens import Tokens
+from shared.adapters.argon2 import Argon2Passwords
+from shared.bootstrap import Backends
+from shared.clock import utc_now, uuid7
+from shared.settings import Settings
+
+PREFIX = "/api/v1"
+_DESCRIPTION = "Files go in; text, analysis and a live, complete trail of status changes come out."
+
+
+def create_app(settings: Settings, backends: Backends) -> FastAPI:
+    """Build the application. Raises ConfigurationError for a missing or weak JWT_SECRET."""
+    services = assemble(settings, backends)
+    app = FastAPI(
+        title="Docrelay",
+        version=version("docrelay"),
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    app.add_middleware(RequestLog)
+    problems.install(app)
+    app.include_router(health.router)
+    app.include_router(_api(), prefix=PREFIX)
+    # The page and its script come from a wheel: /docs works without a network.
+    fastapi_swagger.patch_fastapi(app)
+    return app
+
+
+def assemble(settings: Settings, backends: Backends) -> Services:
+    tokens = Tokens(
+        key=settings.signing_key(), access_life=timedelta(minutes=settings.jwt_expiry_minutes), clock=utc_now
+    )
+    encoder = Encoder(documents=backends.documents)
+    return Services(
+        settings=settings,
+        backends=backends,
+        authenticator=Authenticator(
+            accounts=backends.accounts,
+            passwords=Argon2Passwords(),
+            tokens=tokens,
+            refresh_life=timedelta(days=settings.refresh_expiry_days),
+            clock=utc_now,
+            new_id=uuid7,
+        ),
+        intake=Intake(
+            documents=backends.documents, blobs=backends.blobs, queue=backends.queue, clock=utc_now, new_id=uuid7
+        ),
+        hub=Hub(
+            feed=backends.feed,
+            encoder=encoder,
+            tick_seconds=settings.stream_tick_seconds,
+            heartbeat_seconds=settings.stream_heartbeat_seconds,
+        ),
+        encoder=encoder,
+        upload_slots=asyncio.Semaphore(settings.upload_slots),
+        clock=utc_now,
+        new_id=uuid7,
+    )
+
+
+def _api() -> APIRouter:
+    api = APIRouter()
+    api.include_router(auth.router)
+    # Before the documents: /documents/stream must not be taken for a document's id.
+    api.include_router(stream.router)
+    api.include_router(uploads.router)
+    api.include_router(documents.router)
+    return api
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    hub = asyncio.create_task(services.hub.run())
+    try:
+        yield
+    finally:
+        services.hub.close()
+        hub.cancel()
+        with suppress(asyncio.CancelledError):
+            await hub

@@ -1,0 +1,93 @@
+"""What routes ask for by annotation."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Annotated, cast
+from uuid import UUID
+
+from fastapi import Depends, Header, Path, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from api_service.auth import Authenticator, Caller
+from api_service.event_stream import Encoder, Hub
+from api_service.intake import Intake
+from api_service.problems import ProblemError, not_found, unauthorized
+from api_service.tokens import TokenError
+from shared.bootstrap import Backends
+from shared.clock import Clock, NewId
+from shared.document import Document
+from shared.settings import Settings
+
+_bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Services:
+    """Everything that routes use, put together once by `create_app`."""
+
+    settings: Settings
+    backends: Backends
+    authenticator: Authenticator
+    intake: Intake
+    hub: Hub
+    encoder: Encoder
+    upload_slots: asyncio.Semaphore
+    clock: Clock
+    new_id: NewId
+
+
+def services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+
+
+async def caller(services: ServicesDep, token: Annotated[str | None, Depends(_bearer)]) -> Caller:
+    if token is None:
+        raise unauthorized("Send an access token: Authorization: Bearer <token>.")
+    try:
+        return await services.authenticator.caller(token, "at+jwt")
+    except TokenError:
+        raise unauthorized("The access token is not valid or has expired.") from None
+
+
+CallerDep = Annotated[Caller, Depends(caller)]
+
+
+async def own_document(
+    services: ServicesDep, caller: CallerDep, document_id: Annotated[str, Path(description="The document's id.")]
+) -> Document:
+    """The caller's own document. Foreign, missing, deleted and malformed ids get the same answer."""
+    try:
+        wanted = UUID(document_id)
+    except ValueError:
+        raise not_found() from None
+    document = await services.backends.documents.find(wanted, owner=caller.user.id)
+    if document is None:
+        raise not_found()
+    return document
+
+
+DocumentDep = Annotated[Document, Depends(own_document)]
+
+_MAX_KEY_CHARS = 255
+
+
+def idempotency_key(
+    key: Annotated[
+        str | None,
+        Header(alias="Idempotency-Key", description="Repeat a request with the same key and it has its effect once."),
+    ] = None,
+) -> str | None:
+    if key is not None and not 1 <= len(key) <= _MAX_KEY_CHARS:
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "Idempotency-Key must have 1 to 255 characters."
+        )
+    return key
+
+
+IdempotencyKeyDep = Annotated[str | None, Depends(idempotency_key)]

@@ -1,0 +1,189 @@
+"""From the parts of an upload to pending documents. Fields may come after files, so files are staged first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from api_service.multipart import Part
+from shared import log
+from shared.clock import Clock, NewId
+from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, advance, blob_prefix
+from shared.errors import (
+    BackendUnavailableError,
+    EmptyFileError,
+    IdempotencyMismatchError,
+    IntakeError,
+    MissingFilenameError,
+    MoveRefusedError,
+    TooLargeError,
+)
+from shared.filetype import content_type_of
+from shared.idempotency import derived_id
+from shared.moves import commit, dispatch
+from shared.ports import BlobStore, DocumentStore, JobQueue
+
+_log = log.get(__name__)
+
+_MAX_NAME_CHARS = 255
+_SNIFFED_BYTES = 65_536
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refusal:
+    """One file that was not accepted."""
+
+    filename: str | None
+    error: IntakeError
+
+
+@dataclass(kw_only=True, slots=True)
+class Upload:
+    """One upload request while its body is read."""
+
+    fields: dict[str, str] = field(default_factory=dict)
+    files: list[tuple[str | None, str]] = field(default_factory=list)
+    documents: list[Document] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+
+    @property
+    def request_hash(self) -> str:
+        """What the request asked for: its fields, and its files by name and content in order."""
+        return hashlib.sha256(json.dumps([self.fields, self.files], sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Intake:
+    documents: DocumentStore
+    blobs: BlobStore
+    queue: JobQueue
+    clock: Clock
+    new_id: NewId
+
+    async def stage(self, parts: AsyncIterator[Part], *, owner: UUID, max_files: int, key_hash: str | None) -> Upload:
+        """Store every acceptable file of the body as a document that is still uploading.
+
+        A crash or an error here leaves documents that nobody was promised; the due sweep removes them.
+        Raises TooLargeError for more than `max_files`, IdempotencyMismatchError when `key_hash` belongs to other
+        files, BackendUnavailableError.
+        """
+        upload = Upload()
+        async for part in parts:
+            if not part.is_file:
+                upload.fields[part.name] = part.data.decode(errors="replace")
+                continue
+            index = len(upload.files)
+            if index == max_files:
+                raise TooLargeError(f"One request may carry at most {max_files} files.")
+            upload.files.append((part.filename, part.sha256))
+            document_id = derived_id(owner, key_hash, index) if key_hash else self.new_id()
+            try:
+                upload.documents.append(await self._store(part, owner=owner, document_id=document_id))
+            except IntakeError as exc:
+                upload.refusals.append(Refusal(filename=clean_name(part.filename), error=exc))
+        return upload
+
+    async def commit(self, document: Document, *, folder: str, process: bool) -> Document:
+        """Move a staged document on: to pending, with its message sent, or to uploaded when it is to wait."""
+        if document.status is not DocumentStatus.UPLOADING:
+            return document
+        changes = self._changes(document, folder=folder, process=process)
+        try:
+            committed = await commit(self.documents, *changes)
+        except MoveRefusedError:
+            # The same request, sent twice at once, was faster with the same bytes.
+            stored = await self.documents.get(document.id)
+            if stored is None:
+                raise
+            return stored
+        if process:
+            await self.send(committed)
+        return committed
+
+    async def send(self, document: Document) -> None:
+        """Send a pending document's message; a lost send is left to the due sweep."""
+        try:
+            await dispatch(document, queue=self.queue, documents=self.documents, clock=self.clock)
+        except BackendUnavailableError as exc:
+            _log.warning("queue.send_failed", document_id=str(document.id), cause=str(exc))
+
+    async def _store(self, part: Part, *, owner: UUID, document_id: UUID) -> Document:
+        document = self._admit(part, owner=owner, document_id=document_id)
+        if not await self.documents.insert(document):
+            document = await self._own_row(document)
+            if document.status is not DocumentStatus.UPLOADING:
+                return document
+        try:
+            await self.blobs.put(document.blob_key, part.data, content_type=document.content_type)
+        except BackendUnavailableError:
+            await self.documents.discard(document)
+            raise
+        return document
+
+    def _admit(self, part: Part, *, owner: UUID, document_id: UUID) -> Document:
+        """Refuse what no worker could read. Raises IntakeError."""
+        filename = clean_name(part.filename)
+        if filename is None:
+            raise MissingFilenameError
+        if part.size == 0:
+            raise EmptyFileError
+        if part.too_large:
+            raise TooLargeError(f"The file has more than {part.max_bytes} bytes, the limit.")
+        now = self.clock()
+        return Document(
+            id=document_id,
+            owner=owner,
+            filename=filename,
+            folder="",
+            content_type=content_type_of(filename, bytes(part.data[:_SNIFFED_BYTES])),
+            size=part.size,
+            sha256=part.sha256,
+            blob_key=f"{blob_prefix(owner, document_id)}original",
+            write_id=self.new_id(),
+            due_at=now + UPLOAD_GRACE,
+            created_at=now,
+            updated_at=now,
+        )
+
+    async def _own_row(self, document: Document) -> Document:
+        """The row that an earlier try of the same request left under the derived id."""
+        stored = await self.documents.get(document.id)
+        if stored is None or (stored.filename, stored.sha256) != (document.filename, document.sha256):
+            raise IdempotencyMismatchError
+        return stored
+
+    def _changes(self, document: Document, *, folder: str, process: bool) -> list[Change]:
+        now = self.clock()
+        uploaded = advance(document, DocumentStatus.UPLOADED, at=now, write_id=self.new_id(), folder=folder)
+        if not process:
+            return [uploaded]
+        return [uploaded, advance(uploaded.after, DocumentStatus.PENDING, at=now, write_id=self.new_id())]
+
+
+async def digest(parts: AsyncIterator[Part]) -> Upload:
+    """Read an upload for its request hash alone; nothing is stored."""
+    upload = Upload()
+    async for part in parts:
+        if part.is_file:
+            upload.files.append((part.filename, part.sha256))
+        else:
+            upload.fields[part.name] = part.data.decode(errors="replace")
+    return upload
+
+
+def clean_name(raw: str | None) -> str | None:
+    """The last component of what a client calls the file, without control characters; None when nothing is left."""
+    name = PurePosixPath((raw or "").replace("\\", "/")).name
+    kept = "".join(char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char)[0] != "C")
+    return kept.strip()[-_MAX_NAME_CHARS:] or None
+
+
+def clean_folder(raw: str) -> str:
+    """A folder as a `/`-separated path without empty, `.` or `..` parts."""
+    parts = (clean_name(part) for part in raw.split("/"))
+    return "/".join(part for part in parts if part and part not in {".", ".."})[:1024]

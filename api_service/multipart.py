@@ -1,0 +1,159 @@
+"""A multipart body as a stream of parts, with at most one of them in memory. Knows no documents."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from api_service.problems import ProblemError
+
+_MAX_FIELD_BYTES = 65_536
+_FILE_FIELDS = frozenset({"file", "files"})
+# The rest of the body is still on the wire: the connection cannot be used again.
+_CLOSE = {"Connection": "close"}
+
+
+@dataclass(kw_only=True, slots=True)
+class Part:
+    """One part of the form. `size` and `sha256` cover all its bytes, `data` only those up to the limit."""
+
+    name: str
+    filename: str | None
+    max_bytes: int
+    size: int = 0
+    data: bytearray = field(default_factory=bytearray)
+    _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
+
+    @property
+    def is_file(self) -> bool:
+        return self.filename is not None or self.name in _FILE_FIELDS
+
+    @property
+    def too_large(self) -> bool:
+        return self.size > self.max_bytes
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def feed(self, chunk: bytes) -> None:
+        self.size += len(chunk)
+        self._digest.update(chunk)
+        if self.too_large:
+            self.data.clear()
+        else:
+            self.data += chunk
+
+
+class _Assembler:
+    """python-multipart's callbacks, collecting finished parts."""
+
+    def __init__(self, *, max_file_bytes: int) -> None:
+        self.finished: list[Part] = []
+        self.complete = False
+        self._max_file_bytes = max_file_bytes
+        self._part: Part | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._header_name = b""
+        self._header_value = b""
+
+    def on_part_begin(self) -> None:
+        self._headers = {}
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def on_header_end(self) -> None:
+        self._headers[self._header_name.lower()] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def on_headers_finished(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name, filename = _text(options.get(b"name", b"")), options.get(b"filename")
+        part = Part(name=name, filename=None if filename is None else _text(filename), max_bytes=_MAX_FIELD_BYTES)
+        if part.is_file:
+            part.max_bytes = self._max_file_bytes
+        self._part = part
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        assert self._part is not None
+        self._part.feed(data[start:end])
+
+    def on_part_end(self) -> None:
+        assert self._part is not None
+        self.finished.append(self._part)
+        self._part = None
+
+    def on_end(self) -> None:
+        self.complete = True
+
+
+async def read_parts(
+    chunks: AsyncIterator[bytes], *, content_type: str, max_file_bytes: int, idle_seconds: float
+) -> AsyncIterator[Part]:
+    """Yield each part when its last byte is there; the body is read on only when the caller asks for the next.
+
+    Raises ProblemError: 415 for another content type, 422 for a malformed body, 408 when the client stalls.
+    """
+    assembler = _Assembler(max_file_bytes=max_file_bytes)
+    parser = _parser(content_type, assembler)
+    while (chunk := await _next(chunks, idle_seconds)) is not None:
+        try:
+            parser.write(chunk)
+        except FormParserError as exc:
+            raise _malformed(str(exc)) from exc
+        while assembler.finished:
+            yield assembler.finished.pop(0)
+    if not assembler.complete:
+        raise _malformed("it ends before its last boundary")
+
+
+def _parser(content_type: str, assembler: _Assembler) -> MultipartParser:
+    kind, options = parse_options_header(content_type)
+    if kind != b"multipart/form-data" or not options.get(b"boundary"):
+        raise ProblemError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "Send the files as multipart/form-data, in parts named file or files.",
+            headers=_CLOSE,
+        )
+    callbacks = {name: getattr(assembler, name) for name in dir(assembler) if name.startswith("on_")}
+    try:
+        return MultipartParser(options[b"boundary"], callbacks)  # type: ignore[arg-type]
+    except FormParserError as exc:
+        raise _malformed(str(exc)) from exc
+
+
+async def _next(chunks: AsyncIterator[bytes], idle_seconds: float) -> bytes | None:
+    try:
+        async with asyncio.timeout(idle_seconds):
+            return await anext(chunks, None)
+    except TimeoutError as exc:
+        raise ProblemError(
+            HTTPStatus.REQUEST_TIMEOUT,
+            "request_timeout",
+            f"No byte of the body arrived for {idle_seconds:g} s.",
+            headers=_CLOSE,
+        ) from exc
+
+
+def _malformed(why: str) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "malformed_body", f"The multipart body is malformed: {why}.", headers=_CLOSE
+    )
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")

@@ -1,0 +1,148 @@
+"""Every error answer: RFC 9457 problem details. The only place that decides an HTTP status for an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from shared import log
+from shared.errors import (
+    BackendUnavailableError,
+    BlobMissingError,
+    DocrelayError,
+    EmptyFileError,
+    IdempotencyMismatchError,
+    IllegalMoveError,
+    IntakeError,
+    MissingFilenameError,
+    MoveRefusedError,
+    TooLargeError,
+    UnsupportedTypeError,
+)
+
+_log = log.get(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+_STATUS: dict[type[DocrelayError], HTTPStatus] = {
+    BackendUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
+    BlobMissingError: HTTPStatus.NOT_FOUND,
+    EmptyFileError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    IdempotencyMismatchError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    IllegalMoveError: HTTPStatus.CONFLICT,
+    IntakeError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    MissingFilenameError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    MoveRefusedError: HTTPStatus.CONFLICT,
+    TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    UnsupportedTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+}
+_RETRY_AFTER_SECONDS = 5
+
+
+class ProblemError(DocrelayError):
+    """The request cannot be served."""
+
+    def __init__(
+        self,
+        status: HTTPStatus,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.errors = errors
+        self.headers = headers
+
+
+def not_found() -> ProblemError:
+    """The one answer for a missing, a foreign and a malformed id, so that none can be told from another."""
+    return ProblemError(HTTPStatus.NOT_FOUND, "not_found", "There is no such document.")
+
+
+def unauthorized(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+
+
+def status_of(error: DocrelayError) -> HTTPStatus:
+    return _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(ProblemError, _on_problem)
+    app.add_exception_handler(DocrelayError, _on_docrelay_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_bug)
+
+
+async def _on_problem(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, ProblemError)
+    return _answer(request, error.status, error.code, str(error), errors=error.errors, headers=error.headers)
+
+
+async def _on_docrelay_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, DocrelayError)
+    status = status_of(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        return await _on_bug(request, error)
+    headers = {"Retry-After": str(_RETRY_AFTER_SECONDS)} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
+    return _answer(request, status, _code(error, status), str(error), headers=headers)
+
+
+async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    errors = [{"field": ".".join(map(str, item["loc"])), "detail": item["msg"]} for item in error.errors()]
+    detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors)
+    return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=errors)
+
+
+async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return _answer(request, status, status.name.lower(), str(error.detail), headers=error.headers)
+
+
+async def _on_bug(request: Request, error: Exception) -> JSONResponse:
+    _log.error("http.failed", exc_info=error)
+    detail = "Something went wrong on our side. The request id finds it in the log."
+    return _answer(request, HTTPStatus.INTERNAL_SERVER_ERROR, "internal", detail)
+
+
+def _code(error: DocrelayError, status: HTTPStatus) -> str:
+    if isinstance(error, IntakeError):
+        return error.code
+    return "idempotency_mismatch" if isinstance(error, IdempotencyMismatchError) else status.name.lower()
+
+
+def _answer(
+    request: Request,
+    status: HTTPStatus,
+    code: str,
+    detail: str,
+    *,
+    errors: Sequence[Mapping[str, Any]] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    body: dict[str, Any] = {
+        "type": f"urn:docrelay:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "instance": request.url.path,
+        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        "code": code,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    return JSONResponse(body, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)

@@ -1,0 +1,201 @@
+"""Reading, restarting and deleting documents."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+
+from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
+from api_service.event_stream import BYE, Listener
+from api_service.problems import ProblemError
+from api_service.routes import problems
+from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
+from shared.document import Document, DocumentStatus, advance
+from shared.moves import commit
+from shared.ports import ListFilter, ListPosition
+
+router = APIRouter(prefix="/documents", tags=["documents"])
+
+_DOWNLOAD_SECONDS = 300
+_MAX_WAIT_SECONDS = 20
+
+
+@router.get("", responses=problems(401, 422, 503))
+async def list_documents(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    status: Annotated[str | None, Query(description="Only documents in this status, in any case.")] = None,
+    folder: Annotated[str | None, Query(description="Only documents in this folder and below.")] = None,
+    limit: Annotated[int, Query(ge=1, le=200)] = 50,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+) -> PageOut:
+    """List the caller's documents, newest first."""
+    backends, owner = services.backends, caller.user.id
+    where = ListFilter(status=_status(status), folder=folder.strip("/") if folder else None)
+    # Read before the page: what moves in between is on the stream after it, so nothing falls in the gap.
+    head = (await backends.feed.heads([owner]))[owner]
+    documents = await backends.documents.page(owner, where=where, limit=limit + 1, after=_position(cursor))
+    page = documents[:limit]
+    next_cursor = _cursor(page[-1]) if len(documents) > limit else None
+    if next_cursor:
+        response.headers["Link"] = f'<{request.url.include_query_params(cursor=next_cursor)}>; rel="next"'
+    items = [ListedDocument.of(document) for document in page]
+    return PageOut(items=items, next_cursor=next_cursor, feed_cursor=str(head.cursor))
+
+
+@router.get("/{document_id}", responses=problems(401, 404, 503), response_model_exclude_unset=False)
+async def get_document(
+    document: DocumentDep, services: ServicesDep, include: Annotated[Literal["text"] | None, Query()] = None
+) -> DocumentOut:
+    """One document with its analysis, receipts and history; with its text under `?include=text`."""
+    text = await _text(document, services) if include else None
+    history = await services.backends.documents.history(document.id)
+    return DocumentOut.with_history(document, history, text=text)
+
+
+@router.get("/{document_id}/text", response_class=PlainTextResponse, responses=problems(401, 404, 503))
+async def get_text(document: DocumentDep, services: ServicesDep) -> PlainTextResponse:
+    """The extracted text."""
+    text = await _text(document, services)
+    if text is None:
+        raise ProblemError(HTTPStatus.NOT_FOUND, "no_text", "The document has no extracted text (yet).")
+    return PlainTextResponse(text)
+
+
+@router.get("/{document_id}/history", responses=problems(401, 404, 503))
+async def get_history(document: DocumentDep, services: ServicesDep) -> list[HistoryOut]:
+    """Every move of the document, oldest first."""
+    return [HistoryOut.of(entry) for entry in await services.backends.documents.history(document.id)]
+
+
+@router.get("/{document_id}/content", status_code=302, responses=problems(401, 404, 503))
+async def get_content(document: DocumentDep, services: ServicesDep) -> RedirectResponse:
+    """Redirects to the uploaded file, for five minutes."""
+    url = await services.backends.blobs.download_url(
+        document.blob_key, filename=document.filename, expires_seconds=_DOWNLOAD_SECONDS
+    )
+    return RedirectResponse(url, status_code=HTTPStatus.FOUND)
+
+
+@router.get("/{document_id}/status", responses={304: {"description": "Not modified."}, **problems(401, 404, 422, 503)})
+async def get_status(
+    response: Response,
+    document: DocumentDep,
+    services: ServicesDep,
+    wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS, description="Seconds to wait for the next change.")] = 0,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    """Where the document stands; with `wait`, answers at its next change or when the time is up.
+
+    With `If-None-Match` the next change is the first one after that answer; a terminal document never waits.
+    """
+    seen = if_none_match or _etag(document)
+    if wait and not document.terminal and _etag(document) == seen:
+        document = await _changed(document, services, seconds=wait)
+    if if_none_match == _etag(document):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": _etag(document)})
+    response.headers["ETag"] = _etag(document)
+    return StatusOut.of(document)
+
+
+@router.post("/{document_id}/process", status_code=202, responses=problems(401, 404, 409, 503))
+async def process(response: Response, document: DocumentDep, services: ServicesDep) -> StatusOut:
+    """Start processing a document that waits, failed or was cancelled. 200 when there is nothing to start."""
+    if document.status is DocumentStatus.COMPLETED:
+        response.status_code = HTTPStatus.OK
+        return StatusOut.of(document)
+    if document.working or document.status is DocumentStatus.PENDING:
+        return StatusOut.of(document)
+    change = advance(
+        document,
+        DocumentStatus.PENDING,
+        at=services.clock(),
+        write_id=services.new_id(),
+        report=None,
+        failure=None,
+    )
+    pending = await commit(services.backends.documents, change)
+    await services.intake.send(pending)
+    return StatusOut.of(pending)
+
+
+@router.delete("/{document_id}", status_code=204, responses=problems(401, 404, 409, 503))
+async def delete(document: DocumentDep, services: ServicesDep) -> Response:
+    """Delete the document and everything of it. It is gone at once; its objects and rows within a sweep."""
+    change = advance(document, DocumentStatus.DELETING, at=services.clock(), write_id=services.new_id())
+    await commit(services.backends.documents, change)
+    return Response(status_code=HTTPStatus.NO_CONTENT)
+
+
+async def _changed(document: Document, services: Services, *, seconds: float) -> Document:
+    """Wait until the document has moved, at most so long, and return it as it is then."""
+    now = asyncio.get_running_loop().time()
+    listener = Listener(owner=document.owner, ends_at=now + seconds, farewell=BYE)
+    try:
+        await services.hub.join(listener)
+        # It may have moved between the first look and joining.
+        current = await services.backends.documents.get(document.id)
+        if current is None or current.version != document.version:
+            return current or document
+        async with asyncio.timeout(seconds):
+            await _event_of(listener, document.id)
+    except TimeoutError:
+        pass
+    finally:
+        services.hub.leave(listener)
+    return await services.backends.documents.get(document.id) or document
+
+
+async def _event_of(listener: Listener, document_id: UUID) -> None:
+    while (item := await listener.queue.get()) is not None:
+        if not isinstance(item, bytes) and item.event.document_id == document_id:
+            return
+
+
+async def _text(document: Document, services: Services) -> str | None:
+    if document.text_key is None:
+        return None
+    return (await services.backends.blobs.get(document.text_key)).decode()
+
+
+def _etag(document: Document) -> str:
+    return f'"{document.id.hex[-12:]}-{document.version}"'
+
+
+def _status(raw: str | None) -> DocumentStatus | None:
+    if not raw:
+        return None
+    shown = [status for status in DocumentStatus if status is not DocumentStatus.DELETING]
+    if raw.lower() not in shown:
+        detail = f"Must be one of: {', '.join(shown)}."
+        errors = [{"field": "status", "detail": detail}]
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"status: {detail}", errors=errors)
+    return DocumentStatus(raw.lower())
+
+
+def _cursor(last: Document) -> str:
+    raw = json.dumps([last.created_at.isoformat(), str(last.id)])
+    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str | None) -> ListPosition | None:
+    if cursor is None:
+        return None
+    try:
+        created_at, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        return ListPosition(created_at=datetime.fromisoformat(created_at), id=UUID(last_id))
+    except (ValueError, TypeError, AttributeError) as exc:
+        errors = [{"field": "cursor", "detail": "Not a cursor of this API."}]
+        raise ProblemError(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "cursor: Not a cursor of this API.", errors=errors
+        ) from exc

@@ -1,0 +1,31 @@
+"""Is the process alive, can it serve, which version is it. No token, outside the API's prefix."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from fastapi import APIRouter
+
+from api_service.dependencies import ServicesDep
+from api_service.routes import problems
+from api_service.schemas import HealthOut, VersionOut
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez")
+async def livez() -> HealthOut:
+    """Answers while the process can answer at all."""
+    return HealthOut(status="ok")
+
+
+@router.get("/readyz", responses=problems(503))
+async def readyz(services: ServicesDep) -> HealthOut:
+    """Answers 200 only when store, bucket and queue answer too."""
+    await services.backends.ping()
+    return HealthOut(status="ok")
+
+
+@router.get("/version")
+async def get_version() -> VersionOut:
+    return VersionOut(version=version("docrelay"))

@@ -1,0 +1,103 @@
+"""`GET /documents/stream`: the caller's moves as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from api_service.auth import Caller
+from api_service.dependencies import Services, ServicesDep, caller
+from api_service.event_stream import BYE, REAUTH, Listener, Stream
+from api_service.problems import ProblemError, unauthorized
+from api_service.routes import problems
+from api_service.tokens import TokenError
+from shared.events import FeedEvent
+
+router = APIRouter(prefix="/documents", tags=["stream"])
+
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+
+
+async def listening_caller(
+    request: Request,
+    services: ServicesDep,
+    ticket: Annotated[str | None, Query(description="From `POST /auth/stream-ticket`, instead of the header.")] = None,
+) -> Caller:
+    if ticket is None:
+        return await caller(services, _bearer_token(request))
+    try:
+        return await services.authenticator.caller(ticket, "ticket+jwt")
+    except TokenError:
+        raise unauthorized("The ticket is not valid or has expired.") from None
+
+
+@router.get(
+    "/stream",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 422, 429, 503)},
+    openapi_extra={"security": [{"OAuth2PasswordBearer": []}]},
+)
+async def stream(
+    services: ServicesDep,
+    caller: Annotated[Caller, Depends(listening_caller)],
+    document_id: Annotated[UUID | None, Query(description="Only this document.")] = None,
+    folder: Annotated[str | None, Query(description="Only this folder and below.")] = None,
+    status: Annotated[str | None, Query(description="Only moves to this status.")] = None,
+    cursor: Annotated[str | None, Query(description="Where to begin: `feed_cursor` of a list, or 0 for all.")] = None,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> StreamingResponse:
+    """Stream every move from now on, or from `Last-Event-ID` on.
+
+    Frames: `status` (with an id), `reset` (the given id is of no use; begin at the cursor it carries), `reauth`
+    and `bye` (the stream ends; resume with the last id). Comments keep an idle stream alive.
+    """
+    owner, settings = caller.user.id, services.settings
+    if services.hub.count(owner) >= settings.max_streams_per_user:
+        raise ProblemError(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "too_many_streams",
+            f"At most {settings.max_streams_per_user} streams may be open at once.",
+            headers={"Retry-After": "5"},
+        )
+    listener = _listener(services, caller)
+    head = await services.hub.join(listener)
+    frames = Stream(
+        hub=services.hub,
+        feed=services.backends.feed,
+        encoder=services.encoder,
+        wanted=_filter(document_id, folder and folder.strip("/"), status and status.lower()),
+    ).frames(listener, cursor=last_event_id or cursor, head=head)
+    return StreamingResponse(frames, media_type="text/event-stream", headers=_HEADERS)
+
+
+def _listener(services: Services, caller: Caller) -> Listener:
+    """A listener that ends with `bye` after the longest stream, or with `reauth` when its token does."""
+    left_seconds = (caller.claims.expires_at - services.clock()).total_seconds()
+    longest_seconds = services.settings.stream_seconds
+    now = asyncio.get_running_loop().time()
+    # A ticket is good for opening only; the stream it opened lives its full time.
+    if left_seconds >= longest_seconds or caller.claims.kind == "ticket+jwt":
+        return Listener(owner=caller.user.id, ends_at=now + longest_seconds, farewell=BYE)
+    return Listener(owner=caller.user.id, ends_at=now + left_seconds, farewell=REAUTH)
+
+
+def _filter(document_id: UUID | None, folder: str | None, status: str | None) -> Callable[[FeedEvent], bool]:
+    def wanted(event: FeedEvent) -> bool:
+        return (
+            (document_id is None or event.document_id == document_id)
+            and (not folder or event.folder == folder or event.folder.startswith(f"{folder}/"))
+            and (not status or event.status == status)
+        )
+
+    return wanted
+
+
+def _bearer_token(request: Request) -> str | None:
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() or None if scheme.lower() == "bearer" else None

@@ -1,0 +1,153 @@
+"""`POST /documents`: one or many files in one request."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep
+from api_service.intake import Refusal, Upload, clean_folder, digest
+from api_service.multipart import read_parts
+from api_service.problems import ProblemError, status_of
+from api_service.routes import problems
+from api_service.schemas import UploadError, UploadItem, UploadOut
+from shared.document import Document
+from shared.errors import IdempotencyMismatchError
+from shared.idempotency import KEPT_FOR, IdempotencyRecord, key_hash
+
+router = APIRouter(prefix="/documents", tags=["documents"])
+
+# What boundaries, part headers and fields may add to the files themselves.
+_FORM_OVERHEAD_BYTES = 1_048_576
+_TRUE, _FALSE = {"true", "1", "yes", "on", ""}, {"false", "0", "no", "off"}
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "properties": {
+                        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "process": {"type": "boolean", "default": True},
+                        "folder": {"type": "string", "default": ""},
+                        "profile": {"type": "string", "default": "default"},
+                    },
+                    "required": ["files"],
+                }
+            }
+        },
+    }
+}
+
+
+@router.post(
+    "", status_code=202, response_model=UploadOut, responses=problems(401, 408, 413, 415, 422, 503), openapi_extra=_BODY
+)
+async def upload(request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKeyDep) -> Response:
+    """Upload PDF, DOCX or text files, in parts named `file` or `files`.
+
+    Each file is accepted or refused on its own; the answer is an error only when none was accepted.
+    """
+    owner = caller.user.id
+    hashed = key_hash("POST", "/documents", key) if key else None
+    _refuse_oversized(request, services)
+    async with services.upload_slots:
+        parts = read_parts(
+            request.stream(),
+            content_type=request.headers.get("content-type", ""),
+            max_file_bytes=services.settings.max_file_bytes,
+            idle_seconds=services.settings.body_idle_seconds,
+        )
+        kept = await services.backends.idempotency.recall(owner, hashed, now=services.clock()) if hashed else None
+        if kept is not None:
+            return _replay(kept, await digest(parts))
+        staged = await services.intake.stage(parts, owner=owner, max_files=services.settings.max_files, key_hash=hashed)
+    folder, process = _folder(staged), _process(staged)
+    documents = [await services.intake.commit(one, folder=folder, process=process) for one in staged.documents]
+    answer = _answer(staged, documents)
+    if hashed:
+        await services.backends.idempotency.remember(
+            IdempotencyRecord(
+                owner=owner,
+                key_hash=hashed,
+                request_hash=staged.request_hash,
+                answer=answer,
+                status=HTTPStatus.ACCEPTED,
+                expires_at=services.clock() + KEPT_FOR,
+            )
+        )
+    return _response(answer)
+
+
+def _refuse_oversized(request: Request, services: Services) -> None:
+    limit = services.settings.max_files * services.settings.max_file_bytes + _FORM_OVERHEAD_BYTES
+    length = request.headers.get("content-length", "0")
+    if not length.isdecimal() or int(length) > limit:
+        raise ProblemError(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "too_large",
+            f"One request may carry at most {limit} bytes.",
+            headers={"Connection": "close"},
+        )
+
+
+def _folder(upload: Upload) -> str:
+    if upload.fields.get("profile", "default") not in {"", "default"}:
+        raise _invalid("profile", "There is no such profile. The only one is: default.")
+    return clean_folder(upload.fields.get("folder", ""))
+
+
+def _process(upload: Upload) -> bool:
+    value = upload.fields.get("process", "true").strip().lower()
+    if value not in _TRUE | _FALSE:
+        raise _invalid("process", "Must be true or false.")
+    return value in _TRUE
+
+
+def _invalid(field: str, detail: str) -> ProblemError:
+    errors = [{"field": field, "detail": detail}]
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"{field}: {detail}", errors=errors)
+
+
+def _answer(upload: Upload, documents: list[Document]) -> dict[str, Any]:
+    """The body of a 202. Raises ProblemError when no file was accepted."""
+    errors = [_refused(refusal) for refusal in upload.refusals]
+    if not documents:
+        raise _nothing_accepted(upload, errors)
+    items = [UploadItem(id=one.id, filename=one.filename, status=one.status, size=one.size) for one in documents]
+    only = items[0] if len(upload.files) == 1 else None
+    answer = UploadOut(items=items, errors=errors, id=only and only.id, status=only and only.status)
+    return answer.model_dump(mode="json", exclude_none=True)
+
+
+def _nothing_accepted(upload: Upload, errors: list[UploadError]) -> ProblemError:
+    if not upload.files:
+        return _invalid("files", "The form has no part named file or files.")
+    statuses = {status_of(refusal.error) for refusal in upload.refusals}
+    return ProblemError(
+        statuses.pop() if len(statuses) == 1 else HTTPStatus.UNPROCESSABLE_ENTITY,
+        errors[0].code,
+        errors[0].detail if len(errors) == 1 else "None of the files was accepted.",
+        errors=[error.model_dump() for error in errors],
+    )
+
+
+def _refused(refusal: Refusal) -> UploadError:
+    return UploadError(filename=refusal.filename, code=refusal.error.code, detail=str(refusal.error))
+
+
+def _replay(kept: IdempotencyRecord, repeated: Upload) -> Response:
+    if kept.request_hash != repeated.request_hash:
+        raise IdempotencyMismatchError
+    response = _response(kept.answer, status=kept.status)
+    response.headers["Idempotency-Replayed"] = "true"
+    return response
+
+
+def _response(answer: dict[str, Any], *, status: int = HTTPStatus.ACCEPTED) -> JSONResponse:
+    headers = {"Location": f"/api/v1/documents/{answer['id']}"} if "id" in answer else None
+    return JSONResponse(answer, status_code=status, headers=headers)

@@ -1,0 +1,200 @@
+"""What the API answers, as pydantic models: the source of the OpenAPI schema."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from shared.analysis import Analysis, AnalyzerInfo, Coverage, Report, Usage
+from shared.document import Document, DocumentStatus, Failure, HistoryEntry
+
+
+class Problem(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    request_id: str | None
+    code: str
+    errors: list[dict[str, Any]] | None = None
+
+
+class LoginIn(BaseModel):
+    username: str = Field(max_length=256)
+    password: str = Field(max_length=1024)
+
+
+class RefreshIn(BaseModel):
+    refresh_token: str
+
+
+class TokensOut(BaseModel):
+    access_token: str
+    refresh_token: str
+    token_type: str = "bearer"  # noqa: S105
+    expires_in: int = Field(description="Seconds until the access token expires.")
+
+
+class TicketOut(BaseModel):
+    ticket: str
+    expires_in: int
+
+
+class MeOut(BaseModel):
+    id: UUID
+    username: str
+    role: str
+
+
+class ErrorOut(BaseModel):
+    code: str
+    detail: str
+
+    @classmethod
+    def of(cls, failure: Failure | None) -> ErrorOut | None:
+        return cls(code=failure.code, detail=failure.detail) if failure else None
+
+
+class HistoryOut(BaseModel):
+    version: int
+    from_: DocumentStatus = Field(serialization_alias="from")
+    to: DocumentStatus
+    at: datetime
+    attempt: int
+    reason: str | None
+
+    @classmethod
+    def of(cls, entry: HistoryEntry) -> HistoryOut:
+        return cls(
+            version=entry.version,
+            from_=entry.previous,
+            to=entry.status,
+            at=entry.at,
+            attempt=entry.attempt,
+            reason=entry.reason,
+        )
+
+
+class ListedDocument(BaseModel):
+    """A document in a list."""
+
+    id: UUID
+    filename: str
+    folder: str
+    content_type: str
+    size: int
+    sha256: str
+    pages: int | None
+    status: DocumentStatus
+    version: int
+    run: int
+    attempt: int
+    created_at: datetime
+    updated_at: datetime
+    error: ErrorOut | None
+
+    @classmethod
+    def of(cls, document: Document) -> ListedDocument:
+        return cls(**_facts(document))
+
+
+class DocumentOut(ListedDocument):
+    """A document with its result and its whole history."""
+
+    analyzer: AnalyzerInfo | None
+    analysis: Analysis | None
+    coverage: Coverage | None
+    usage: Usage | None
+    history: list[HistoryOut]
+    text: str | None = Field(None, description="The extracted text, with `?include=text`.")
+
+    @classmethod
+    def with_history(cls, document: Document, history: list[HistoryEntry], *, text: str | None) -> DocumentOut:
+        return cls(
+            **_facts(document),
+            **_report(document.report),
+            history=[HistoryOut.of(entry) for entry in history],
+            text=text,
+        )
+
+
+class PageOut(BaseModel):
+    """One page of a list. `feed_cursor` is the place in the stream from which on this page may change."""
+
+    items: list[ListedDocument]
+    next_cursor: str | None
+    feed_cursor: str
+
+
+class StatusOut(BaseModel):
+    id: UUID
+    status: DocumentStatus
+    version: int
+    run: int
+    attempt: int
+    queued: bool
+    in_progress: bool
+    terminal: bool
+    due_at: datetime | None
+    error: ErrorOut | None
+
+    @classmethod
+    def of(cls, document: Document) -> StatusOut:
+        return cls(
+            id=document.id,
+            status=document.status,
+            version=document.version,
+            run=document.run,
+            attempt=document.attempt,
+            queued=document.status is DocumentStatus.PENDING,
+            in_progress=document.working,
+            terminal=document.terminal,
+            due_at=document.due_at,
+            error=ErrorOut.of(document.failure),
+        )
+
+
+class UploadItem(BaseModel):
+    id: UUID
+    filename: str
+    status: DocumentStatus
+    size: int
+
+
+class UploadError(BaseModel):
+    filename: str | None
+    code: str
+    detail: str
+
+
+class UploadOut(BaseModel):
+    """What became of each file. `id` and `status` are there when the request carried exactly one file."""
+
+    items: list[UploadItem]
+    errors: list[UploadError]
+    id: UUID | None = None
+    status: DocumentStatus | None = None
+
+
+class VersionOut(BaseModel):
+    version: str
+
+
+class HealthOut(BaseModel):
+    status: str
+
+
+def _facts(document: Document) -> dict[str, Any]:
+    names = ListedDocument.model_fields.keys() - {"error"}
+    return {name: getattr(document, name) for name in names} | {"error": ErrorOut.of(document.failure)}
+
+
+def _report(report: Report | None) -> dict[str, Any]:
+    names = ("analyzer", "analysis", "coverage", "usage")
+    return {name: getattr(report, name) if report else None for name in names}
