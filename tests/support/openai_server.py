@@ -1,0 +1,272 @@
+"""A local HTTP server that speaks OpenAI's `POST /v1/responses`, misbehaves by script and keeps a billing journal.
+
+By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, then OPENAI_BASE_URL=http://127.0.0.1:8123/v1
+and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
+
+Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, html, drop,
+hang, 429:RETRY_AFTER, quota, too_large, context, and any status from 400 on. What is not scripted is ok.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+CHARS_PER_TOKEN = 4
+
+
+@dataclass(kw_only=True)
+class ReceivedCall:
+    """One request as the provider saw it. `input_tokens` and `output_tokens` are what it would bill."""
+
+    path: str
+    model: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    outcome: str
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def messages(self) -> list[str]:
+        return [_text(message["content"]) for message in self.body["input"]]
+
+
+@dataclass(kw_only=True)
+class _State:
+    script: deque[str]
+    calls: list[ReceivedCall] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    def receive(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> ReceivedCall:
+        with self.lock:
+            outcome = self.script.popleft() if self.script else "ok"
+            call = ReceivedCall(path=path, model=body.get("model", ""), headers=headers, body=body, outcome=outcome)
+            self.calls.append(call)
+        return call
+
+
+class OpenAIServer:
+    """Runs while its `with` block does. `base_url` is what OPENAI_BASE_URL wants."""
+
+    def __init__(self, *script: str, port: int = 0) -> None:
+        self._state = _State(script=deque(script))
+        self._http = _Server(("127.0.0.1", port), _Handler)
+        self._http.state = self._state
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self._http.server_port}/v1"
+
+    @property
+    def calls(self) -> list[ReceivedCall]:
+        with self._state.lock:
+            return list(self._state.calls)
+
+    def script(self, behaviours: Iterable[str]) -> None:
+        """Add what the next calls get."""
+        with self._state.lock:
+            self._state.script.extend(behaviours)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._state.closing.set()
+        self._http.shutdown()
+        self._http.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    state: _State
+    daemon_threads = False  # server_close() then waits for them, so that nothing is left behind.
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report bugs of this server, but not a client that gave up: that is part of many scripts."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    timeout = 5
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name for it.
+        """Stay silent: the journal is the log."""
+
+    def do_GET(self) -> None:
+        with self.server.state.lock:
+            calls = [asdict(call) for call in self.server.state.calls]
+        self._json(200, {"calls": calls})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        headers = {name.lower(): value for name, value in self.headers.items() if name.lower() != "authorization"}
+        call = self.server.state.receive(self.path, headers, body)
+        if not self.headers.get("Authorization", "").removeprefix("Bearer "):
+            call.outcome = "401"
+        elif self.path != "/v1/responses":
+            call.outcome = "404"
+        elif problem := _request_problem(body):
+            call.outcome = f"400 {problem}"
+        self._behave(call)
+
+    def _behave(self, call: ReceivedCall) -> None:
+        name, _, argument = call.outcome.partition(":")
+        if name in {"hang", "slow"}:
+            self.server.state.closing.wait(float(argument or 60))
+        self.close_connection = True  # A connection kept alive would hold up server_close().
+        if name in {"hang", "drop"}:
+            return
+        if name == "html":
+            self._send(200, b"<html>not an API</html>", "text/html", {})
+        elif name[:3].isdigit() or name in _ERRORS:
+            self._error(name, argument)
+        else:
+            self._json(200, _response(call, name))
+
+    def _error(self, name: str, argument: str) -> None:
+        status, code, message = _ERRORS.get(name) or (int(name[:3]), None, "Scripted failure.")
+        error = {"message": message, "type": code or "scripted", "code": code, "param": None}
+        self._json(status, {"error": error}, {"Retry-After": argument} if argument else {})
+
+    def _json(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
+        self._send(status, json.dumps(value).encode(), "application/json", headers or {})
+
+    def _send(self, status: int, body: bytes, content_type: str, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        framing = {"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close"}
+        for name, value in {**framing, **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+_ERRORS: dict[str, tuple[int, str | None, str]] = {
+    "401": (401, "invalid_api_key", "Incorrect API key provided: sk-scripted."),
+    "429": (429, "rate_limit_exceeded", "Rate limit reached."),
+    "quota": (429, "insufficient_quota", "You exceeded your current quota."),
+    "too_large": (429, "rate_limit_exceeded", "Request too large for the model on tokens per min (TPM)."),
+    "context": (400, "context_length_exceeded", "Your input exceeds the context window of this model."),
+}
+
+
+def _request_problem(body: dict[str, Any]) -> str | None:
+    """What the real API would refuse: no strict schema, or one that is not closed or has optional fields."""
+    text_format = body.get("text", {}).get("format", {})
+    if text_format.get("type") != "json_schema" or not text_format.get("strict"):
+        return "no strict schema"
+    return _schema_problem(text_format["schema"])
+
+
+def _schema_problem(schema: dict[str, Any]) -> str | None:
+    properties = schema.get("properties", {})
+    closed = schema.get("additionalProperties") is False and set(schema.get("required", ())) == set(properties)
+    if schema.get("type") == "object" and not closed:
+        return "schema is open"
+    below = [*properties.values(), *schema.get("$defs", {}).values(), schema.get("items")]
+    return next((problem for part in below if part and (problem := _schema_problem(part))), None)
+
+
+def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
+    document = call.messages[-1].split("\n\n", 1)[-1]
+    answer = json.dumps(_analysis(document))
+    content: dict[str, Any] = {"type": "output_text", "text": answer, "annotations": []}
+    status, details, error = "completed", None, None
+    match behaviour:
+        case "refusal":
+            content = {"type": "refusal", "refusal": "I cannot help with that."}
+        case "malformed":
+            content["text"] = "Here is the analysis you asked for"
+        case "schema":
+            content["text"] = json.dumps({"summary": "no more than this"})
+        case "exaggerated":
+            sentiment, classification = {"label": "negative", "score": -7}, {"label": "essay", "confidence": 9}
+            analysis = _analysis(document) | {"sentiment": sentiment, "classification": classification}
+            content["text"] = json.dumps(analysis)
+        case "incomplete" | "filtered":
+            content["text"] = answer[: len(answer) // 2]
+            reason = "max_output_tokens" if behaviour == "incomplete" else "content_filter"
+            status, details = "incomplete", {"reason": reason}
+        case "failed":
+            status, error = "failed", {"code": "server_error", "message": "Scripted failure."}
+    call.input_tokens = sum(map(len, call.messages)) // CHARS_PER_TOKEN
+    call.output_tokens = len(content.get("text", "")) // CHARS_PER_TOKEN
+    return {
+        "id": "resp_scripted",
+        "object": "response",
+        "created_at": 1_760_000_000,
+        "status": status,
+        "model": call.model,
+        "error": error,
+        "incomplete_details": details,
+        "output": [
+            {"id": "rs_1", "type": "reasoning", "summary": []},
+            {"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": [content]},
+        ],
+        "usage": {
+            "input_tokens": call.input_tokens,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": call.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": call.input_tokens + call.output_tokens,
+        },
+        "parallel_tool_calls": True,
+        "tool_choice": "auto",
+        "tools": [],
+    }
+
+
+def _analysis(document: str) -> dict[str, Any]:
+    """An answer made of the document's own words, so that no two documents get the same."""
+    words = document.split()
+    long_words = list(dict.fromkeys(word.strip(".,:;()").lower() for word in words if len(word) > 6))
+    return {
+        "summary": f"This document begins: {' '.join(words[:12])}",
+        "topics": long_words[:5],
+        "sentiment": {"label": "neutral", "score": 0.0},
+        "action_items": [{"text": line.strip(), "owner": None, "due": None} for line in _todos(document)],
+        "classification": {"label": "other", "confidence": 0.5},
+        "tags": long_words[:3],
+        "language": "en",
+    }
+
+
+def _todos(document: str) -> list[str]:
+    return [line for line in document.splitlines() if "TODO" in line]
+
+
+def _text(content: str | list[dict[str, Any]]) -> str:
+    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--script", default="", help="comma-separated behaviours of the first calls")
+    options = parser.parse_args()
+    with OpenAIServer(*filter(None, options.script.split(",")), port=options.port) as server:
+        print(server.base_url, flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print(f"{len(server.calls)} calls", flush=True)
+
+
+if __name__ == "__main__":
+    main()

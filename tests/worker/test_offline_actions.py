@@ -1,0 +1,83 @@
+"""Which sentences the offline analyzer takes for action items, with whose name and which date."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.analysis import ActionItem
+from worker_service.analyzers.offline import analysis_of
+from worker_service.analyzers.offline.dates import due_in
+from worker_service.analyzers.offline.owners import owner_in
+
+
+def only_action(text: str) -> ActionItem:
+    [item] = analysis_of(text).action_items
+    return item
+
+
+@pytest.mark.parametrize(
+    ("text", "owner", "due"),
+    [
+        ("Please send the signed contract to the office by Friday.", None, "Friday"),
+        ("Action: Alice to draft the agenda by 12 March 2026.", "Alice", "12 March 2026"),
+        ("TODO: update the deployment guide", None, None),
+        ("The report must be submitted by the Finance Team no later than 30 June.", "the Finance Team", "30 June"),
+        ("The Supplier shall deliver the pumps by 2026-03-12.", "The Supplier", "2026-03-12"),
+        ("The budget needs to be approved by the end of next week.", None, "end of next week"),
+        ("- [ ] Renew the certificate (Dana, 2026-05-01)", "Dana", "2026-05-01"),
+        ("Maria, could you book the room by tomorrow?", "Maria", "tomorrow"),
+        ("Aufgabe: Anna schickt das Protokoll bis Freitag.", "Anna", "Freitag"),
+        ("Frau Müller muss den Vertrag bis spätestens 12.03.2026 prüfen.", "Frau Müller", "12.03.2026"),
+        ("Bitte senden Sie uns die Unterlagen bis zum 15. April 2026.", None, "15. April 2026"),
+        ("Der Mieter hat die Wohnung innerhalb von 14 Tagen zu räumen.", "Der Mieter", "innerhalb von 14 Tagen"),
+        ("M. Martin doit transmettre le rapport au plus tard le 30 juin.", "M. Martin", "30 juin"),
+        ("Veuillez nous envoyer le contrat signé avant le 12 mars 2026.", None, "12 mars 2026"),
+        ("À faire : réserver la salle pour lundi prochain", None, "lundi prochain"),
+    ],
+)
+def test_action_item_has_its_owner_and_due_date(text: str, owner: str | None, due: str | None) -> None:
+    item = only_action(text)
+    assert (item.owner, item.due) == (owner, due)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Please do not hesitate to contact us.",
+        "Please find attached the report.",
+        "The company was founded in March 2019 by two engineers.",
+        "The report was sent before 12 March 2024.",
+        "Demand will grow by the end of the year.",
+        "- [x] Order the laptops",
+        "Bitte beachten Sie unsere Öffnungszeiten.",
+        "Veuillez agréer, Madame, l'expression de nos salutations distinguées.",
+    ],
+)
+def test_courtesy_history_and_done_work_are_no_action_items(text: str) -> None:
+    assert analysis_of(text).action_items == []
+
+
+def test_list_under_a_heading_is_all_action_items() -> None:
+    text = (
+        "Next steps\n- Lucia: compare the offers by 30 May\n- Book the laboratory (Ahmed)\n\nThe meeting ended at ten."
+    )
+    items = analysis_of(text).action_items
+    assert [(item.owner, item.due) for item in items] == [("Lucia", "30 May"), ("Ahmed", None)]
+
+
+def test_details_on_lines_of_their_own_belong_to_the_item_above() -> None:
+    item = only_action("Action: renew the lease\nOwner: Priya Nair\nDue: 30 June 2026")
+    assert (item.text, item.owner, item.due) == ("renew the lease", "Priya Nair", "30 June 2026")
+
+
+def test_rules_of_a_policy_are_no_action_items() -> None:
+    policy = "Remote Work Policy\nThis policy applies to all employees. Please lock your screen.\n"
+    assert analysis_of(policy + "Losses must be reported within 24 hours.").action_items == []
+
+
+def test_weekday_is_no_owner() -> None:
+    assert owner_in("The form must be returned by Friday.") is None
+
+
+def test_date_without_a_limit_is_no_due_date() -> None:
+    assert due_in("The meeting took place on 12 March 2024.") is None

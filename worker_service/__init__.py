@@ -1,0 +1,1 @@
+"""The worker: turns queue messages into moves. It imports shared only."""

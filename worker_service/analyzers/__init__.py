@@ -1,0 +1,31 @@
+"""The analyzer port, and the receipt that every analyzer gives."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from shared.analysis import AnalyzerInfo, Coverage, Report
+from worker_service.extractors import Extraction
+
+
+class Analyzer(Protocol):
+    @property
+    def info(self) -> AnalyzerInfo: ...
+
+    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
+        """Return the whole report, receipts included.
+
+        Raises AnalysisError with a named cause; never anything of the vendor's.
+        """
+        ...
+
+
+def coverage_of(extraction: Extraction, *, chars_analyzed: int) -> Coverage:
+    chars_extracted = len(extraction.text)
+    return Coverage(
+        verdict="complete" if chars_analyzed >= chars_extracted else "partial",
+        pages_total=extraction.pages,
+        pages_with_text=extraction.pages_with_text,
+        chars_extracted=chars_extracted,
+        chars_analyzed=chars_analyzed,
+    )

@@ -1,0 +1,60 @@
+"""The offline analyzer: the same answers without a model, a network or a cent, and honest about what it cannot know.
+
+Its cost is linear in the text, about a millisecond per kilobyte.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from shared.analysis import Analysis, AnalyzerInfo, Report, Usage
+from shared.errors import LLMTimeoutError
+from worker_service.analyzers import coverage_of
+from worker_service.analyzers.offline.actions import action_items_of
+from worker_service.analyzers.offline.classification import classify
+from worker_service.analyzers.offline.language import language_of
+from worker_service.analyzers.offline.ranking import summary_of
+from worker_service.analyzers.offline.segmentation import sentences_of
+from worker_service.analyzers.offline.sentiment import sentiment_of
+from worker_service.analyzers.offline.topics import tags_of, topics_of
+from worker_service.extractors import Extraction
+
+# Raise it with any change that changes an answer.
+MODEL = "offline-1"
+
+
+class OfflineAnalyzer:
+    """Extracts and counts where a model would write: every summary sentence is the document's own."""
+
+    @property
+    def info(self) -> AnalyzerInfo:
+        return AnalyzerInfo(name="offline", model=MODEL, prompt_version="none")
+
+    async def warm(self) -> None:
+        """Load the language model in a thread, so that the first document does not wait for it."""
+        await asyncio.to_thread(language_of, "warm")
+
+    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                analysis = await asyncio.to_thread(analysis_of, extraction.text)
+        except TimeoutError:
+            raise LLMTimeoutError("The analysis took longer than allowed.") from None
+        coverage = coverage_of(extraction, chars_analyzed=len(extraction.text))
+        return Report(analysis=analysis, analyzer=self.info, coverage=coverage, usage=Usage())
+
+
+def analysis_of(text: str) -> Analysis:
+    language = language_of(text)
+    sentences = sentences_of(text, language=language)
+    kind = classify(text)
+    topics = topics_of(sentences, language=language)
+    return Analysis(
+        summary=summary_of(sentences, language=language),
+        topics=topics,
+        sentiment=sentiment_of(sentences, language=language),
+        action_items=action_items_of(sentences, label=kind.label),
+        classification=kind,
+        tags=tags_of(topics, kind.label),
+        language=language,
+    )

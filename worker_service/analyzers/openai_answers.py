@@ -1,0 +1,157 @@
+"""What one answer of OpenAI's API comes to: an analysis, or a failure with its cause. No SDK and no network here.
+
+Our own view of the wire, because the SDK builds its models unchecked and its parser drops the bill of a bad answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from pydantic import BaseModel, ValidationError
+
+from shared.analysis import Analysis
+from shared.errors import (
+    AnalysisError,
+    LLMAuthError,
+    LLMInvalidOutputError,
+    LLMQuotaError,
+    LLMRateLimitedError,
+    LLMRefusedError,
+    LLMUnavailableError,
+)
+
+AS_OFTEN_AS_ALLOWED = 1_000
+_MAX_RETRY_AFTER_SECONDS = 3_600.0
+_QUOTA_CODES = {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"}
+
+
+class CallFailedError(Exception):
+    """One HTTP call came to nothing; `retries` says how often its kind is worth another one."""
+
+    def __init__(self, error: AnalysisError, *, retries: int = 0, status: int | None = None) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.retries = retries
+        self.status = status
+
+
+class CutOffError(CallFailedError):
+    """The answer hit the output limit."""
+
+
+class Tokens(BaseModel):
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Part(BaseModel):
+    type: str
+    text: str = ""
+
+
+class _Item(BaseModel):
+    type: str
+    phase: str | None = None
+    content: list[_Part] | None = None
+
+
+class _Reason(BaseModel):
+    reason: str | None = None
+    code: str | None = None
+
+
+class Answer(BaseModel):
+    """The parts of a Response object that matter here."""
+
+    status: str = "completed"
+    error: _Reason | None = None
+    incomplete_details: _Reason | None = None
+    output: list[_Item] = []
+    usage: Tokens | None = None
+
+    @classmethod
+    def read(cls, body: bytes) -> Answer:
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError:
+            raise _invalid("The model's API answered with something else than a response.") from None
+
+    def analysis(self) -> Analysis:
+        """Return the analysis in this answer. Raises CallFailedError."""
+        if self.status == "failed":
+            raise self._failed()
+        parts = [part for item in self.output if _is_final(item) for part in item.content or ()]
+        if any(part.type == "refusal" for part in parts):
+            raise CallFailedError(LLMRefusedError())
+        if self.status == "incomplete":
+            raise self._incomplete()
+        try:
+            return Analysis.model_validate_json("".join(part.text for part in parts if part.type == "output_text"))
+        except ValidationError:
+            raise _invalid() from None
+
+    def _failed(self) -> CallFailedError:
+        if self.error and self.error.code == "rate_limit_exceeded":
+            return CallFailedError(LLMRateLimitedError())
+        return CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED)
+
+    def _incomplete(self) -> CallFailedError:
+        if self.incomplete_details and self.incomplete_details.reason == "content_filter":
+            return CallFailedError(LLMRefusedError("The model's content filter stopped the analysis."))
+        return CutOffError(LLMInvalidOutputError("The model's answer is longer than the output limit."), retries=1)
+
+
+def _is_final(item: _Item) -> bool:
+    return item.type == "message" and item.phase in {None, "final_answer"}
+
+
+def _invalid(message: str | None = None) -> CallFailedError:
+    return CallFailedError(LLMInvalidOutputError(message), retries=1)
+
+
+def failure(*, status: int, code: str | None, message: str, headers: Mapping[str, str]) -> CallFailedError:
+    """Tell apart the 4xx and 5xx answers; `code`, `message` and `headers` are the API's own."""
+    if status in {401, 403}:
+        return CallFailedError(LLMAuthError(), status=status)
+    if status == 429:
+        return CallFailedError(_limited(code, message, headers), status=status)
+    if status >= 500 or status in {408, 409, 425}:
+        return CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, status=status)
+    return CallFailedError(_rejected(status, code), status=status)
+
+
+def _limited(code: str | None, message: str, headers: Mapping[str, str]) -> AnalysisError:
+    if code in _QUOTA_CODES:
+        return LLMQuotaError()
+    # A request above the account's tokens per minute has the code of any other rate limit, but waiting never helps.
+    if message.startswith("Request too large"):
+        return LLMRefusedError("The document is larger than the account's limit of tokens per minute.")
+    return LLMRateLimitedError(retry_after_seconds=_retry_after_seconds(headers))
+
+
+def _rejected(status: int, code: str | None) -> AnalysisError:
+    if status == 404:
+        return LLMUnavailableError("The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL.")
+    if code in {"context_length_exceeded", "string_above_max_length"} or status == 413:
+        return LLMRefusedError("The document is longer than the model can read. Lower DOCRELAY_LLM_MAX_CHARS.")
+    return LLMRefusedError(f"The model's API rejected the request with HTTP status {status}.")
+
+
+def _retry_after_seconds(headers: Mapping[str, str], default: float = 10.0) -> float:
+    try:
+        if milliseconds := headers.get("retry-after-ms"):
+            seconds = float(milliseconds) / 1_000
+        else:
+            seconds = _seconds(headers.get("retry-after", ""))
+    except ValueError:
+        return default
+    return min(max(0.0, seconds), _MAX_RETRY_AFTER_SECONDS)  # In this order nan becomes 0.
+
+
+def _seconds(retry_after: str) -> float:
+    try:
+        return float(retry_after)
+    except ValueError:
+        return (parsedate_to_datetime(retry_after).replace(tzinfo=UTC) - datetime.now(UTC)).total_seconds()

@@ -1,0 +1,81 @@
+"""Puts the worker together from settings and backends, the same for every runtime."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import uuid4
+
+from shared.bootstrap import Backends
+from shared.clock import utc_now, uuid7
+from shared.settings import Settings
+from worker_service.analyzers import Analyzer
+from worker_service.analyzers.offline import OfflineAnalyzer
+from worker_service.analyzers.openai import OpenAIAnalyzer
+from worker_service.consumer import Consumer, Handler
+from worker_service.pipeline import Pipeline
+from worker_service.reconciler import Reconciler
+from worker_service.sandbox import Sandbox
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Worker:
+    sandbox: Sandbox
+    analyzer: Analyzer
+    handler: Handler
+    consumer: Consumer
+    reconciler: Reconciler
+
+
+def assemble(settings: Settings, backends: Backends) -> Worker:
+    sandbox = Sandbox(timeout_seconds=settings.extraction_seconds, memory_bytes=settings.extraction_memory_bytes)
+    analyzer = choose_analyzer(settings)
+    pipeline = Pipeline(
+        documents=backends.documents,
+        blobs=backends.blobs,
+        extractor=sandbox,
+        analyzer=analyzer,
+        holder=settings.instance_id or uuid4().hex,
+        lease_seconds=settings.lease_seconds,
+        analysis_seconds=settings.llm_seconds,
+        clock=utc_now,
+        new_id=uuid7,
+    )
+    handler = Handler(
+        pipeline=pipeline,
+        documents=backends.documents,
+        queue=backends.queue,
+        max_attempts=settings.max_attempts,
+        clock=utc_now,
+    )
+    consumer = Consumer(
+        handler=handler,
+        queue=backends.queue,
+        slots=settings.concurrency,
+        wait_seconds=settings.poll_wait_seconds,
+        visibility_seconds=settings.lease_seconds,
+        job_seconds=settings.extraction_seconds + settings.llm_seconds,
+        clock=utc_now,
+    )
+    reconciler = Reconciler(
+        documents=backends.documents,
+        blobs=backends.blobs,
+        queue=backends.queue,
+        max_attempts=settings.max_attempts,
+        clock=utc_now,
+        new_id=uuid7,
+    )
+    return Worker(sandbox=sandbox, analyzer=analyzer, handler=handler, consumer=consumer, reconciler=reconciler)
+
+
+def choose_analyzer(settings: Settings) -> Analyzer:
+    """OpenAI when there is a key, the offline analyzer otherwise; every result says which."""
+    if settings.openai_api_key is None:
+        return OfflineAnalyzer()
+    return OpenAIAnalyzer(
+        api_key=settings.openai_api_key.get_secret_value(),
+        base_url=settings.openai_base_url,
+        model=settings.openai_model,
+        max_attempts=settings.llm_max_attempts,
+        prices=settings.llm_prices,
+        max_chars=settings.llm_max_chars,
+    )

@@ -1,0 +1,95 @@
+"""What becomes of a queue message. Pure: the runner applies what these functions say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from shared.document import Document, DocumentStatus, Failure
+from shared.errors import (
+    AttemptsExhaustedError,
+    DocrelayError,
+    DocumentError,
+    InterruptedByStopError,
+    LLMRateLimitedError,
+    MoveError,
+)
+from shared.messages import ProcessMessage
+
+# A delivery that finds a live lease comes back when that lease, with its clock skew, has surely ended.
+LEASE_MARGIN_SECONDS = 6
+_BACKOFF_SECONDS = 2.0
+_BACKOFF_MAX_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ack:
+    """Nothing is left to do: delete the message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Retry:
+    """Let the message come back after a while. `burn_attempt` says whether this attempt counts."""
+
+    after_seconds: float
+    reason: str
+    burn_attempt: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fail:
+    """Record the failure, then delete the message."""
+
+    failure: Failure
+
+
+Disposition = Ack | Retry | Fail
+
+
+def judge(
+    document: Document | None, message: ProcessMessage, *, now: datetime, max_attempts: int
+) -> Disposition | None:
+    """Say what becomes of a message before any work; None when its document is there to be claimed."""
+    if document is None or message.run != document.run:
+        return Ack()
+    if document.status is not DocumentStatus.PENDING and not document.working:
+        return Ack()
+    if document.lease_is_live(now):
+        assert document.lease is not None
+        left = (document.lease.until - now).total_seconds()
+        return Retry(after_seconds=left + LEASE_MARGIN_SECONDS, reason="leased", burn_attempt=False)
+    if document.attempt >= max_attempts:
+        return Fail(failure=failure_of(AttemptsExhaustedError()))
+    return None
+
+
+def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
+    """Say what becomes of a message whose work raised `error` at its `attempt`-th claim."""
+    match error:
+        case LLMRateLimitedError():
+            return Retry(after_seconds=error.retry_after_seconds, reason=error.code, burn_attempt=False)
+        case DocumentError() if not error.retryable:
+            return Fail(failure=failure_of(error))
+        case InterruptedByStopError():
+            return Retry(after_seconds=0, reason="stopped", burn_attempt=False)
+        case MoveError():
+            # Somebody else has the document now: its row says what is left to do, at the next delivery.
+            return Retry(after_seconds=1, reason="moved", burn_attempt=False)
+        case _ if attempt >= max_attempts:
+            return Fail(failure=failure_of(_exhausted(error, attempt)))
+        case _:
+            return Retry(after_seconds=_backoff_seconds(attempt), reason=type(error).__name__)
+
+
+def _exhausted(error: Exception, attempt: int) -> AttemptsExhaustedError:
+    # An unexpected error's own words may hold document text: its name must do.
+    last = str(error) if isinstance(error, DocrelayError) else type(error).__name__
+    return AttemptsExhaustedError(f"Gave up after {attempt} attempts. The last one ended with: {last}")
+
+
+def failure_of(error: DocumentError) -> Failure:
+    return Failure(code=error.code, detail=str(error))
+
+
+def _backoff_seconds(attempt: int) -> float:
+    return min(_BACKOFF_SECONDS * 2.0 ** (attempt - 1), _BACKOFF_MAX_SECONDS)

@@ -1,0 +1,80 @@
+"""The parser process: confines itself, then answers requests on its standard input, a socket, one after another.
+
+Only the sandbox starts it, and nothing imports it. A request is a content type, a line end and the file; a reply is
+JSON. Each follows its length in four bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import socket
+import sys
+from pathlib import Path
+
+from shared.errors import ExtractionError
+from shared.filetype import DOCX, PDF, TEXT
+from worker_service.extractors import docx, pdf, text
+
+_EXTRACTORS = {PDF: pdf.extract, DOCX: docx.extract, TEXT: text.extract}
+
+
+def serve(*, memory_bytes: int, cpu_seconds: int, documents: int) -> None:
+    """Answer that many requests, or fewer if the parent closes the socket or dies."""
+    mapped_bytes = _mapped_bytes()
+    _confine(address_space_bytes=mapped_bytes + memory_bytes)
+    with socket.socket(fileno=0).makefile("rwb") as parent:
+        parent.write(b"\n")
+        parent.flush()
+        for served in range(1, documents + 1):
+            length = int.from_bytes(parent.read(4))
+            if not length:
+                return
+            _allow_cpu(cpu_seconds)
+            try:
+                reply = _answer(parent.read(length))
+                # What one document left behind must not use up the memory of the next.
+                cluttered = _mapped_bytes() > mapped_bytes + memory_bytes // 4
+                reply["last"] = cluttered or served == documents
+                encoded = json.dumps(reply, ensure_ascii=False).encode()
+            except MemoryError:
+                # As PDFium does by itself; the parent names the limit.
+                os.abort()
+            parent.write(len(encoded).to_bytes(4) + encoded)
+            parent.flush()
+
+
+def _confine(*, address_space_bytes: int) -> None:
+    os.environ.clear()
+    sys.dont_write_bytecode = True
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32))
+    # macOS does not enforce it: there only the clock stops a bomb.
+    if sys.platform == "linux":
+        resource.setrlimit(resource.RLIMIT_AS, (address_space_bytes, address_space_bytes))
+    # What a parser prints may quote the document. Standard output is the null device already.
+    os.dup2(1, 2)
+
+
+def _mapped_bytes() -> int:
+    if sys.platform != "linux":
+        return 0
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+
+
+def _allow_cpu(seconds: int) -> None:
+    """Let the kernel end this process when the parent, which has the wall clock, no longer can."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    allowed = int(used.ru_utime + used.ru_stime) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (allowed, resource.RLIM_INFINITY))
+
+
+def _answer(request: bytes) -> dict[str, object]:
+    content_type, _, data = request.partition(b"\n")
+    try:
+        extraction = _EXTRACTORS[content_type.decode()](data)
+    except ExtractionError as error:
+        return {"code": error.code, "message": str(error)}
+    return {"text": extraction.text, "page_chars": extraction.page_chars}

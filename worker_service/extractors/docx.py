@@ -1,0 +1,96 @@
+"""The text of a DOCX: opens the zip under limits and reads its stories in order. Knows nothing of processes."""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import zipfile
+import zlib
+from collections.abc import Iterator
+
+from lxml import etree
+
+from shared.errors import BombError, CorruptError, EncryptedError, NoTextError
+from shared.filetype import OLE_MAGIC
+from worker_service.extractors import Extraction, readable
+from worker_service.extractors.wordml import lines_of
+
+_MAX_ENTRIES = 2_000
+_MAX_BYTES = 100_000_000
+_MAX_RATIO = 100
+_RATIO_MATTERS_ABOVE_BYTES = 10_000_000
+_ENCRYPTED_FLAG = 0x1
+
+_MAIN = "officeDocument"
+_READING_ORDER = ("header", _MAIN, "footer", "footnotes", "endnotes")
+_RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+
+
+def extract(data: bytes) -> Extraction:
+    """Return headers, body, footers and notes in this order, separated by blank lines."""
+    if data.startswith(OLE_MAGIC):
+        raise _why_ole(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_limits(archive.infolist(), packed_bytes=len(data))
+            # First, even and default headers are often the same.
+            stories = dict.fromkeys(_Package(archive).stories())
+    except (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, EOFError, NotImplementedError, ValueError) as error:
+        raise CorruptError from error
+    text = readable("\n\n".join(stories))
+    if not text.strip():
+        raise NoTextError
+    return Extraction(text=text)
+
+
+def _why_ole(data: bytes) -> EncryptedError | CorruptError:
+    if "EncryptedPackage".encode("utf-16-le") in data:
+        return EncryptedError()
+    return CorruptError("The file is not a DOCX but an old Office file (.doc?). Save it as .docx and upload it again.")
+
+
+def _check_limits(entries: list[zipfile.ZipInfo], *, packed_bytes: int) -> None:
+    """Refuse bombs by what the zip declares; if it lies, zipfile stops at the declared size and finds the CRC wrong."""
+    if any(entry.flag_bits & _ENCRYPTED_FLAG for entry in entries):
+        raise EncryptedError
+    if len(entries) > _MAX_ENTRIES:
+        raise BombError(f"The DOCX has {len(entries)} parts; {_MAX_ENTRIES} is the limit.")
+    unpacked_bytes = sum(entry.file_size for entry in entries)
+    steep = unpacked_bytes > _RATIO_MATTERS_ABOVE_BYTES and unpacked_bytes > _MAX_RATIO * packed_bytes
+    if steep or unpacked_bytes > _MAX_BYTES:
+        raise BombError(f"The DOCX unpacks to {unpacked_bytes // 1_000_000} MB, far more than a document needs.")
+
+
+class _Package:
+    """The parts of the zip and the relationships between them. Part names ignore case."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._parts = {_canonical(entry.filename): entry for entry in archive.infolist()}
+
+    def stories(self) -> Iterator[str]:
+        """Yield the text of each story in reading order."""
+        main = next((name for kind, name in self._related("") if kind == _MAIN and name in self._parts), None)
+        if main is None:
+            raise CorruptError("The file is a zip archive, but not a Word document.")
+        parts = [(_MAIN, main), *self._related(main)]
+        for wanted in _READING_ORDER:
+            for kind, name in parts:
+                if kind == wanted and name in self._parts:
+                    with self._archive.open(self._parts[name]) as part:
+                        yield "\n".join(lines_of(part))
+
+    def _related(self, source: str) -> Iterator[tuple[str, str]]:
+        """Yield the kind and name of each part that `source`, or with "" the package itself, points to."""
+        folder, name = posixpath.split(source)
+        relationships = self._parts.get(posixpath.join(folder, "_rels", f"{name}.rels"))
+        if relationships is None:
+            return
+        root = etree.fromstring(self._archive.read(relationships), etree.XMLParser(resolve_entities=False))
+        for relationship in root.iter(_RELATIONSHIP):
+            kind = relationship.get("Type", "").rpartition("/")[2]
+            yield kind, _canonical(posixpath.join("/", folder, relationship.get("Target", "")))
+
+
+def _canonical(name: str) -> str:
+    return posixpath.normpath(name.replace("\\", "/")).lstrip("/").lower()

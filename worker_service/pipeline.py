@@ -1,0 +1,86 @@
+"""One document's way: claim, read, extract, analyze, complete. Knows no queue."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol, Unpack
+
+from shared.clock import Clock, NewId
+from shared.document import Document, DocumentStatus, Facts, Lease, advance
+from shared.errors import HashMismatchError
+from shared.moves import commit
+from shared.ports import BlobStore, DocumentStore
+from worker_service.analyzers import Analyzer
+from worker_service.extractors import Extraction
+
+
+class Extractor(Protocol):
+    async def extract(self, data: bytes, content_type: str) -> Extraction:
+        """Raises ExtractionError with a named cause."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pipeline:
+    documents: DocumentStore
+    blobs: BlobStore
+    extractor: Extractor
+    analyzer: Analyzer
+    holder: str
+    lease_seconds: float
+    analysis_seconds: float
+    clock: Clock
+    new_id: NewId
+
+    async def claim(self, document: Document) -> Document:
+        """Take the document under a new fence. Raises MoveRefusedError when somebody was faster."""
+        lease = Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))
+        return await self.move(document, DocumentStatus.PROCESSING, lease=lease)
+
+    async def run(self, document: Document, *, deadline: datetime) -> Document:
+        """Bring a claimed document to completion; every write is refused once the claim is lost.
+
+        Raises DocumentError with the cause, MoveError when the claim is gone, BackendUnavailableError.
+        """
+        data = await self._read(document)
+        extraction = await self.extractor.extract(data, document.content_type)
+        text_key = await self._keep_text(document, extraction.text)
+        document = await self.move(document, DocumentStatus.ANALYZING, pages=extraction.pages, text_key=text_key)
+        left_seconds = (deadline - self.clock()).total_seconds()
+        report = await self.analyzer.analyze(extraction, timeout_seconds=min(self.analysis_seconds, left_seconds))
+        return await self.move(document, DocumentStatus.COMPLETED, report=report)
+
+    async def move(
+        self,
+        document: Document,
+        to: DocumentStatus,
+        *,
+        lease: Lease | None = None,
+        reason: str | None = None,
+        burn_attempt: bool = True,
+        **facts: Unpack[Facts],
+    ) -> Document:
+        change = advance(
+            document,
+            to,
+            at=self.clock(),
+            write_id=self.new_id(),
+            lease=lease,
+            reason=reason,
+            burn_attempt=burn_attempt,
+            **facts,
+        )
+        return await commit(self.documents, change)
+
+    async def _read(self, document: Document) -> bytes:
+        data = await self.blobs.get(document.blob_key)
+        if hashlib.sha256(data).hexdigest() != document.sha256:
+            raise HashMismatchError
+        return data
+
+    async def _keep_text(self, document: Document, text: str) -> str:
+        key = f"{document.prefix}text-{document.run}"
+        await self.blobs.put(key, text.encode(), content_type="text/plain; charset=utf-8")
+        return key

@@ -1,0 +1,31 @@
+"""Runs a worker until a signal stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+from shared import log
+from shared.bootstrap import open_backends
+from shared.settings import Settings
+from worker_service.assembly import assemble
+
+_log = log.get(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Consume and sweep until SIGTERM or SIGINT, then finish or give back what is running."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    async with open_backends(settings) as backends:
+        worker = assemble(settings, backends)
+        await worker.sandbox.start()
+        try:
+            _log.info("worker.started", analyzer=worker.analyzer.info.name, concurrency=settings.concurrency)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))
+                tasks.create_task(worker.consumer.run(stopping, grace_seconds=settings.shutdown_seconds))
+        finally:
+            await worker.sandbox.close()
+    _log.info("worker.stopped")
