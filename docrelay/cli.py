@@ -1,0 +1,88 @@
+"""The command line: data to stdout, progress to stderr; exit 0 ok, 1 failed documents, 2 usage, 3 unreachable."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from shared.errors import BackendUnavailableError, ConfigurationError
+from shared.settings import Settings
+
+# Each command imports what it runs: `docrelay --version` needs neither service.
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+database = typer.Typer(no_args_is_help=True, help="The database schema.")
+app.add_typer(database, name="db")
+
+
+def main() -> None:
+    """The console script: turns errors into one line and an exit code."""
+    try:
+        app(prog_name="docrelay")
+    except (BackendUnavailableError, ConfigurationError) as exc:
+        typer.echo(f"docrelay: {exc}", err=True)
+        sys.exit(2 if isinstance(exc, ConfigurationError) else 3)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"docrelay {metadata.version('docrelay')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Documents in over HTTP; text, analysis and a live trail of status changes out."""
+
+
+@app.command()
+def dev(
+    port: Annotated[int | None, typer.Option(help="API port; DOCRELAY_PORT.", show_default="8000")] = None,
+    home: Annotated[Path | None, typer.Option(help="Data folder; DOCRELAY_HOME.", show_default=".docrelay")] = None,
+    workers: Annotated[int | None, typer.Option(help="Workers; DOCRELAY_WORKERS.", show_default="1")] = None,
+) -> None:
+    """Run the whole stack on this machine: AWS emulator, PostgreSQL, API and workers. No Docker, no account."""
+    from docrelay.embedded.stack import run  # noqa: PLC0415
+
+    given = {"port": port, "home": home, "workers": workers}
+    run(Settings.load(**{name: value for name, value in given.items() if value is not None}))
+
+
+@app.command()
+def api() -> None:
+    """Run the API in this process."""
+    from api_service.__main__ import main as serve  # noqa: PLC0415
+
+    raise typer.Exit(serve())
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker in this process."""
+    from worker_service.__main__ import main as serve  # noqa: PLC0415
+
+    raise typer.Exit(serve())
+
+
+@app.command()
+def bootstrap() -> None:
+    """Create what is missing of bucket, queue and first admin (DOCRELAY_USERNAME, DOCRELAY_PASSWORD)."""
+    from shared.bootstrap import provision  # noqa: PLC0415
+
+    asyncio.run(provision(Settings.load()))
+
+
+@database.command()
+def upgrade() -> None:
+    """Bring the schema to the newest version."""
+    from shared.bootstrap import upgrade_database  # noqa: PLC0415
+
+    upgrade_database(Settings.load())

@@ -1,0 +1,1 @@
+"""The embedded stack: everything that `docrelay dev` starts on one machine, without Docker or an account."""
