@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
@@ -19,12 +20,15 @@ from api_service.intake import Intake
 from api_service.request_log import RequestLog
 from api_service.routes import auth, documents, health, stream, uploads
 from api_service.tokens import Tokens
+from shared import log
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.settings import Settings
 
 PREFIX = "/api/v1"
+_log = log.get(__name__)
+
 _DESCRIPTION = "Files go in; text, analysis and a live, complete trail of status changes come out."
 
 
@@ -96,6 +100,7 @@ def _api() -> APIRouter:
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     hub = asyncio.create_task(services.hub.run())
+    hub.add_done_callback(_stop_process)
     try:
         yield
     finally:
@@ -103,3 +108,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         hub.cancel()
         with suppress(asyncio.CancelledError):
             await hub
+
+
+def _stop_process(hub: asyncio.Task[None]) -> None:
+    """A process whose hub has died would hold streams open for nothing: end it, to be started anew."""
+    if not hub.cancelled() and (error := hub.exception()):
+        _log.error("stream.hub_died", exc_info=error)
+        signal.raise_signal(signal.SIGTERM)

@@ -133,7 +133,8 @@ class Intake:
         if part.size == 0:
             raise EmptyFileError
         if part.too_large:
-            raise TooLargeError(f"The file has more than {part.max_bytes} bytes, the limit.")
+            limit = f"{part.max_bytes} bytes ({part.max_bytes / 1_048_576:g} MiB)"
+            raise TooLargeError(f"The file has {part.size} bytes. The limit is {limit}.")
         now = self.clock()
         return Document(
             id=document_id,

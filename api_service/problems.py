@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -140,7 +139,7 @@ def _answer(
         "status": int(status),
         "detail": detail,
         "instance": request.url.path,
-        "request_id": structlog.contextvars.get_contextvars().get("request_id"),
+        "request_id": log.request_id(),
         "code": code,
     }
     if errors:

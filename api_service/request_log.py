@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 import time
 
-import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import log
-from shared.clock import uuid7
 
 _log = log.get(__name__)
 
@@ -26,7 +24,9 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope))
+        headers = Headers(scope=scope)
+        trace_id = log.trace_id_of(headers.get("traceparent"))
+        request_id = _request_id(headers, trace_id)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -39,7 +39,7 @@ class RequestLog:
             await send(message)
 
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with log.bound(request_id=request_id, trace_id=trace_id):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:
@@ -53,6 +53,7 @@ class RequestLog:
                 )
 
 
-def _request_id(headers: Headers) -> str:
+def _request_id(headers: Headers, trace_id: str) -> str:
+    """The caller's own id, or the trace id, which the worker's lines carry too."""
     given = headers.get("x-request-id", "")
-    return given if _ACCEPTED_ID.fullmatch(given) else str(uuid7())
+    return given if _ACCEPTED_ID.fullmatch(given) else trace_id

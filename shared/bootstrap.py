@@ -61,14 +61,14 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
 async def provision(settings: Settings) -> None:
     """Create what is missing of bucket, queue, dead-letter queue and first admin.
 
-    A queue that had to be created has lost its messages, if it ever had any: every pending document is sent again.
+    A queue that had to be created has lost whatever it held: every document that waits for a message gets a new one.
     """
     async with _blobs(settings) as blobs, _queue(settings) as queue:
         await blobs.create(region=settings.aws_region)
         created = await queue.create()
     async with open_backends(settings) as backends:
         if created:
-            await backends.documents.hasten_pending(now=utc_now())
+            await backends.documents.hasten(now=utc_now())
         await _add_first_admin(settings, backends.accounts)
 
 

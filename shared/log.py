@@ -1,15 +1,26 @@
-"""JSON log lines: a dotted event name plus fields. Never document text, file names, tokens or whole events."""
+"""JSON log lines: a dotted event name plus fields. Never document text, file names, tokens or whole events.
+
+A trace id (W3C Trace Context) joins a request's lines to those of the worker that serves it later.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 import sys
+from contextlib import AbstractContextManager
+from typing import TextIO
 
 import structlog
 
+_TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+# A line is read from the left.
+_FIRST = ("timestamp", "level", "event", "service")
 
-def configure(*, level: str, service: str) -> None:
-    """Send every log line of this process, the libraries' included, to stderr as one JSON object."""
+
+def configure(*, level: str, service: str, stream: TextIO = sys.stderr) -> None:
+    """Send every log line of this process, the libraries' included, to `stream` as one JSON object."""
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -22,12 +33,13 @@ def configure(*, level: str, service: str) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler(stream)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _in_order,
                 structlog.processors.JSONRenderer(),
             ],
         )
@@ -44,3 +56,29 @@ def configure(*, level: str, service: str) -> None:
 def get(name: str) -> structlog.stdlib.BoundLogger:
     logger: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(name)
     return logger
+
+
+def bound(**fields: str) -> AbstractContextManager[None]:
+    """Put these fields on every line that is logged inside, by whatever module."""
+    return structlog.contextvars.bound_contextvars(**fields)
+
+
+def trace_id_of(traceparent: str | None) -> str:
+    """The trace id of a `traceparent` header or field; a new one when there is none or it is malformed."""
+    match = _TRACEPARENT.fullmatch(traceparent or "")
+    return match[1] if match else secrets.token_hex(16)
+
+
+def traceparent() -> str | None:
+    """The `traceparent` to send along with what is done for the current request."""
+    trace_id = structlog.contextvars.get_contextvars().get("trace_id")
+    return f"00-{trace_id}-{secrets.token_hex(8)}-01" if trace_id else None
+
+
+def request_id() -> str | None:
+    found: str | None = structlog.contextvars.get_contextvars().get("request_id")
+    return found
+
+
+def _in_order(_logger: object, _method: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    return {**{name: line[name] for name in _FIRST if name in line}, **line}

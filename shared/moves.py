@@ -37,6 +37,8 @@ async def dispatch(document: Document, *, queue: JobQueue, documents: DocumentSt
     Raises BackendUnavailableError; the document is then due again soon and needs nothing from the caller.
     """
     now = clock()
-    message = ProcessMessage(document_id=document.id, run=document.run, send=document.send, at=now)
+    message = ProcessMessage(
+        document_id=document.id, run=document.run, send=document.send, at=now, traceparent=log.traceparent()
+    )
     await queue.send(message, owner=document.owner)
     await documents.confirm_sent(document, due_at=due_after_send(document.send, at=now))

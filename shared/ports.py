@@ -121,8 +121,8 @@ class DocumentStore(Pingable, Protocol):
         """Make every document that `holder` leases due now, because it is known to be dead; returns how many."""
         ...
 
-    async def hasten_pending(self, *, now: datetime) -> int:
-        """Make every pending document due now, because the queue was lost; returns how many."""
+    async def hasten(self, *, now: datetime) -> int:
+        """Make every document that waits for its message due now, because the queue was lost; returns how many."""
         ...
 
     async def due(self, *, now: datetime, limit: int) -> list[Document]: ...

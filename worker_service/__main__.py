@@ -1,20 +1,17 @@
-"""`python -m worker_service`: the polling worker.
-
-Every child process of the sandbox imports this module's name again: nothing heavy may stand at the top.
-"""
+"""`python -m worker_service`: the polling worker."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
 
+from shared import log
+from shared.errors import BackendUnavailableError, ConfigurationError
+from shared.settings import Settings
+from worker_service.serve import serve
+
 
 def main() -> int:
-    from shared import log  # noqa: PLC0415
-    from shared.errors import BackendUnavailableError, ConfigurationError  # noqa: PLC0415
-    from shared.settings import Settings  # noqa: PLC0415
-    from worker_service.serve import serve  # noqa: PLC0415
-
     try:
         settings = Settings.load()
         log.configure(level=settings.log_level, service="worker")

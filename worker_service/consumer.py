@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import structlog
 from pydantic import ValidationError
 
 from shared import log
@@ -50,7 +49,7 @@ class Handler:
         if message is None:
             # Not ours to delete: give it back until the queue moves it to the dead letters.
             return Retry(after_seconds=0, reason="unknown message")
-        with structlog.contextvars.bound_contextvars(document_id=str(message.document_id)):
+        with log.bound(document_id=str(message.document_id), trace_id=log.trace_id_of(message.traceparent)):
             document: Document | None = None
             try:
                 document = await self.documents.get(message.document_id)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import shlex
 import signal
@@ -143,10 +142,8 @@ def _handle_signals(handler: Callable[..., None]) -> None:
 
 def _log_to_file(home: Home, settings: Settings) -> None:
     """The terminal is for people: this process logs to a file like its children."""
-    log.configure(level=settings.log_level, service="supervisor")
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler):
-            handler.setStream(home.log_path("supervisor").open("a"))
+    stream = home.log_path("supervisor").open("a")
+    log.configure(level=settings.log_level, service="supervisor", stream=stream)
 
 
 def _announce(home: Home, kept: Secrets, *, port: int) -> None:

@@ -188,11 +188,15 @@ async def test_leases_of_a_dead_worker_are_due_now(own_backends: Backends) -> No
     assert not found[0].lease_is_live(NOW)
 
 
-async def test_lost_queue_makes_pending_documents_due(own_backends: Backends) -> None:
-    pending = await stored(own_backends, S.PENDING)
+async def test_lost_queue_makes_every_document_that_waits_for_a_message_due(own_backends: Backends) -> None:
+    pending, orphaned, held = [await stored(own_backends, status) for status in (S.PENDING, S.ANALYZING, S.PROCESSING)]
     await stored(own_backends, S.COMPLETED)
-    assert await own_backends.documents.hasten_pending(now=NOW) == 1
-    assert [document.id for document in await own_backends.documents.due(now=NOW, limit=10)] == [pending.id]
+    # The orphan's worker is dead, and its message was already sent again.
+    await own_backends.documents.expire_leases("worker-a", now=NOW)
+    assert await own_backends.documents.extend_lease(held.id, fence=held.fence, until=NOW + timedelta(minutes=1))
+    assert await own_backends.documents.hasten(now=NOW) == 2
+    due = await own_backends.documents.due(now=NOW, limit=10)
+    assert {document.id for document in due} == {pending.id, orphaned.id}
 
 
 async def test_foreign_and_deleting_documents_are_not_found(backends: Backends) -> None:

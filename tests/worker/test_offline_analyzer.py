@@ -24,9 +24,10 @@ Quarterly Traffic Report
 
 Executive Summary
 Container traffic in the northern terminal grew by 12 percent in the second quar-
-ter and reached 410,000 units. The growth came mainly from two new shipping lines
-that moved their feeder services to the northern terminal in April. The southern
-terminal lost traffic because the dredging of its access channel is still delayed.
+ter and reached 410,000 units. The growth came mainly from two shipping lines that
+moved their feeder services from the quays of the inner harbour at
+Westhaven to the northern terminal in April. The southern terminal lost traffic
+because the dredging of its access channel is still delayed.
 
 Terminal Units Change
 North 410,000 +12
@@ -97,10 +98,17 @@ def test_summary_keeps_the_order_of_the_document() -> None:
     assert places == sorted(places)
 
 
-def test_printed_lines_are_joined_to_sentences() -> None:
-    assert "The southern terminal lost traffic because the dredging of its access channel is still delayed." in [
-        sentence.text for sentence in sentences_of(REPORT, language="en")
-    ]
+@pytest.mark.parametrize("sentence_end", ["at Westhaven to the northern terminal in April.", "is still delayed."])
+def test_printed_lines_are_joined_to_sentences(sentence_end: str) -> None:
+    [sentence] = [each.text for each in sentences_of(REPORT, language="en") if each.text.endswith(sentence_end)]
+    assert sentence.startswith("The ")
+
+
+def test_running_footer_is_not_in_the_summary() -> None:
+    footer = "This draft of the northern terminal report is confidential and must not leave the harbour authority."
+    pages = [f"{page}\n{footer}\n" for page in REPORT.split("Page")]
+    assert footer in "\n".join(pages)
+    assert footer not in analysis_of("\n".join(pages)).summary
 
 
 @pytest.mark.parametrize("furniture", ["Harbour Authority Page", "198,200", "Executive Summary"])
@@ -109,9 +117,9 @@ def test_page_furniture_is_not_in_the_summary(furniture: str) -> None:
 
 
 def test_form_is_summed_up_by_its_title_and_values() -> None:
-    summary = analysis_of(KINDS["invoice"]).summary.splitlines()
-    assert "Invoice Number: 2025-042" in summary
-    assert "Total due 1,080.00" in summary
+    lines = ["Acme Widgets", "INVOICE", "Invoice Number: 2025-042", "Bill To", "Northwind", "Leeds", "Hose", "Pump"]
+    summary = analysis_of("\n".join([*lines, "Subtotal 900.00", "Total due 1,080.00", "Bank", "Bristol"])).summary
+    assert {"Acme Widgets", "Invoice Number: 2025-042", "Total due 1,080.00"} <= set(summary.splitlines())
 
 
 def test_language_without_stop_words_gets_a_summary_too() -> None:
@@ -152,10 +160,8 @@ def test_topics_know_german_and_french_nouns(text: str, topic: str) -> None:
 
 
 def test_tags_are_the_label_and_lower_case_topics() -> None:
-    analysis = analysis_of(REPORT)
-    assert analysis.tags[0] == "report"
-    assert all(tag == tag.lower() for tag in analysis.tags)
-    assert len(analysis.tags) <= 8
+    analysis = analysis_of("PROTOKOLL\nTeilnehmer: drei\nDie Baugenehmigung liegt vor. Die Baugenehmigung gilt.")
+    assert analysis.tags[:2] == ["minutes", "baugenehmigung"]
 
 
 @pytest.mark.parametrize(
@@ -176,7 +182,8 @@ def test_sentiment_score_has_the_sign_of_the_tone() -> None:
 
 
 def test_sentiment_of_another_language_is_neutral() -> None:
-    sentiment = analysis_of("Das war ein furchtbarer Tag und ein super schlimmes Desaster für uns alle.").sentiment
+    # "Gift" is poison, and VADER takes it and "super" for good news.
+    sentiment = analysis_of("Das Gift im Hafen war super gefährlich und fatal für die Fische im Becken.").sentiment
     assert (sentiment.label, sentiment.score) == ("neutral", 0.0)
 
 

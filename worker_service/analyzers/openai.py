@@ -98,6 +98,7 @@ class OpenAIAnalyzer:
 
     async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
         run = _Run(deadline=time.monotonic() + timeout_seconds)
+        await self._open()
         sent = extraction.text[: self._max_chars]
         analysis = await self._attempts(run, LABEL + visible(sent))
         return Report(
@@ -127,7 +128,7 @@ class OpenAIAnalyzer:
         return client
 
     async def _attempts(self, run: _Run, document: str) -> Analysis:
-        while True:
+        while run.seconds_left > 0:
             try:
                 return await self._call(run, document)
             except CallFailedError as failed:
@@ -136,6 +137,7 @@ class OpenAIAnalyzer:
                     # The cause stays behind: a vendor's message may quote the document or the key.
                     raise failed.error from None
             await asyncio.sleep(pause_seconds)
+        raise LLMTimeoutError
 
     def _may_retry(self, run: _Run, failed: CallFailedError, pause_seconds: float) -> bool:
         run.failures[failed.error.code] += 1

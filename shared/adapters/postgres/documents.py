@@ -169,8 +169,13 @@ class PostgresDocumentStore:
             {"holder": holder, "now": now, "expired": now - CLOCK_SKEW},
         )
 
-    async def hasten_pending(self, *, now: datetime) -> int:
-        return await execute(self._pool, "UPDATE documents SET due_at = %(now)s WHERE status = 'pending'", {"now": now})
+    async def hasten(self, *, now: datetime) -> int:
+        return await execute(
+            self._pool,
+            "UPDATE documents SET due_at = %(now)s"
+            " WHERE status = 'pending' OR (status IN ('processing', 'analyzing') AND lease_until <= %(now)s)",
+            {"now": now},
+        )
 
     async def due(self, *, now: datetime, limit: int) -> list[Document]:
         query = f"SELECT {rows.SELECTED} FROM documents WHERE due_at <= %(now)s ORDER BY due_at LIMIT %(limit)s"  # noqa: S608

@@ -8,6 +8,7 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from shared.errors import BackendUnavailableError
@@ -26,5 +27,5 @@ def upgrade(url: str) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
-    except psycopg.OperationalError as exc:
-        raise BackendUnavailableError(f"PostgreSQL did not answer: {str(exc).strip()}") from exc
+    except OperationalError as exc:
+        raise BackendUnavailableError(f"PostgreSQL did not answer: {str(exc.orig).strip()}") from exc

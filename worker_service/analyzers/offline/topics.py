@@ -80,7 +80,7 @@ def _runs(text: str, language: str) -> Iterator[list[str]]:
 
 
 def _carries(token: str, language: str, stop_words: frozenset[str]) -> bool:
-    if not token[0].isalpha() or token.lower() in stop_words or len(token) < (2 if token.isupper() else 3):
+    if token.lower() in stop_words or len(token) < (2 if token.isupper() else 3):
         return False
     if language == "en":
         return not _ENGLISH_VERBAL.fullmatch(token) and not _CONTRACTION.search(token)
