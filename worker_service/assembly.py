@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -27,7 +28,11 @@ class Worker:
 
 
 def assemble(settings: Settings, backends: Backends) -> Worker:
-    sandbox = Sandbox(timeout_seconds=settings.extraction_seconds, memory_bytes=settings.extraction_memory_bytes)
+    sandbox = Sandbox(
+        timeout_seconds=settings.extraction_seconds,
+        memory_bytes=settings.extraction_memory_bytes,
+        size=min(settings.concurrency, os.cpu_count() or 1),
+    )
     analyzer = choose_analyzer(settings)
     pipeline = Pipeline(
         documents=backends.documents,

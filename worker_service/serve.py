@@ -21,6 +21,7 @@ async def serve(settings: Settings) -> None:
     async with open_backends(settings) as backends:
         worker = assemble(settings, backends)
         await worker.sandbox.start()
+        await worker.analyzer.warm()
         try:
             _log.info("worker.started", analyzer=worker.analyzer.info.name, concurrency=settings.concurrency)
             async with asyncio.TaskGroup() as tasks:

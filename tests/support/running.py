@@ -47,6 +47,7 @@ async def working(settings: Settings) -> AsyncIterator[None]:
     async with open_backends(settings) as backends:
         worker = assemble(settings, backends)
         await worker.sandbox.start()
+        await worker.analyzer.warm()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))

@@ -12,6 +12,10 @@ class Analyzer(Protocol):
     @property
     def info(self) -> AnalyzerInfo: ...
 
+    async def warm(self) -> None:
+        """Load what is slow to load, so that the first document does not wait for it."""
+        ...
+
     async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
         """Return the whole report, receipts included.
 
