@@ -7,6 +7,7 @@ import sys
 from types import FrameType
 
 import uvicorn
+import uvloop
 
 from api_service.app import create_app
 from api_service.dependencies import Services
@@ -49,7 +50,7 @@ def main() -> int:
     try:
         settings = Settings.load()
         log.configure(level=settings.log_level, service="api")
-        asyncio.run(serve(settings))
+        uvloop.run(serve(settings))
     except (BackendUnavailableError, ConfigurationError) as exc:
         print(f"api: {exc}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(exc, ConfigurationError) else 3

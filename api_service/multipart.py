@@ -98,15 +98,20 @@ class _Assembler:
 
 
 async def read_parts(
-    chunks: AsyncIterator[bytes], *, content_type: str, max_file_bytes: int, idle_seconds: float
+    chunks: AsyncIterator[bytes], *, content_type: str, max_file_bytes: int, max_bytes: int, idle_seconds: float
 ) -> AsyncIterator[Part]:
     """Yield each part when its last byte is there; the body is read on only when the caller asks for the next.
 
-    Raises ProblemError: 415 for another content type, 422 for a malformed body, 408 when the client stalls.
+    Raises ProblemError: 415 for another content type, 422 for a malformed body, 413 beyond `max_bytes` in all,
+    408 when the client stalls.
     """
     assembler = _Assembler(max_file_bytes=max_file_bytes)
     parser = _parser(content_type, assembler)
+    size = 0
     while (chunk := await _next(chunks, idle_seconds)) is not None:
+        size += len(chunk)
+        if size > max_bytes:
+            raise oversized(max_bytes)
         try:
             parser.write(chunk)
         except FormParserError as exc:
@@ -144,6 +149,15 @@ async def _next(chunks: AsyncIterator[bytes], idle_seconds: float) -> bytes | No
             f"No byte of the body arrived for {idle_seconds:g} s.",
             headers=_CLOSE,
         ) from exc
+
+
+def oversized(max_bytes: int) -> ProblemError:
+    return ProblemError(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "too_large",
+        f"One request may carry at most {max_bytes} bytes.",
+        headers=_CLOSE,
+    )
 
 
 def _malformed(why: str) -> ProblemError:

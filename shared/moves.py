@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from shared import log
 from shared.clock import Clock
 from shared.document import Change, Document, due_after_send
+from shared.errors import MoveRefusedError
 from shared.messages import ProcessMessage
 from shared.ports import DocumentStore, JobQueue
 
 _log = log.get(__name__)
+
+# A document makes a handful of moves in its life; more refusals than that are a fault.
+_TRIES = 8
 
 
 async def commit(documents: DocumentStore, *changes: Change) -> Document:
@@ -29,6 +35,23 @@ async def commit(documents: DocumentStore, *changes: Change) -> Document:
             reason=change.entry.reason,
         )
     return changes[-1].after
+
+
+async def insist(documents: DocumentStore, document: Document, move: Callable[[Document], Change]) -> Document:
+    """Commit a move that somebody asked for, from wherever the document has got to in the meantime.
+
+    `move` makes the change from the document as it is then; what it raises ends the tries. Raises MoveRefusedError when
+    the document keeps moving or is gone.
+    """
+    for _ in range(_TRIES):
+        try:
+            return await commit(documents, move(document))
+        except MoveRefusedError:
+            stored = await documents.get(document.id)
+            if stored is None:
+                raise
+            document = stored
+    raise MoveRefusedError
 
 
 async def dispatch(document: Document, *, queue: JobQueue, documents: DocumentStore, clock: Clock) -> None:

@@ -18,8 +18,8 @@ from api_service.event_stream import BYE, Listener
 from api_service.problems import ProblemError
 from api_service.routes import problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
-from shared.document import Document, DocumentStatus, advance
-from shared.moves import commit
+from shared.document import Change, Document, DocumentStatus, advance
+from shared.moves import commit, insist
 from shared.ports import ListFilter, ListPosition
 
 router = APIRouter(prefix="/documents", tags=["documents"])
@@ -110,20 +110,14 @@ async def get_status(
 
 @router.post("/{document_id}/process", status_code=202, responses=problems(401, 404, 409, 503))
 async def process(response: Response, document: DocumentDep, services: ServicesDep) -> StatusOut:
-    """Start processing a document that waits, failed or was cancelled. 200 when there is nothing to start."""
+    """Start processing a document that waits, failed or was cancelled. 200 when it is completed: nothing to start."""
     if document.status is DocumentStatus.COMPLETED:
         response.status_code = HTTPStatus.OK
         return StatusOut.of(document)
     if document.working or document.status is DocumentStatus.PENDING:
         return StatusOut.of(document)
-    change = advance(
-        document,
-        DocumentStatus.PENDING,
-        at=services.clock(),
-        write_id=services.new_id(),
-        report=None,
-        failure=None,
-    )
+    now, write_id = services.clock(), services.new_id()
+    change = advance(document, DocumentStatus.PENDING, at=now, write_id=write_id, report=None, failure=None)
     pending = await commit(services.backends.documents, change)
     await services.intake.send(pending)
     return StatusOut.of(pending)
@@ -132,8 +126,11 @@ async def process(response: Response, document: DocumentDep, services: ServicesD
 @router.delete("/{document_id}", status_code=204, responses=problems(401, 404, 409, 503))
 async def delete(document: DocumentDep, services: ServicesDep) -> Response:
     """Delete the document and everything of it. It is gone at once; its objects and rows within a sweep."""
-    change = advance(document, DocumentStatus.DELETING, at=services.clock(), write_id=services.new_id())
-    await commit(services.backends.documents, change)
+
+    def to_deleting(current: Document) -> Change:
+        return advance(current, DocumentStatus.DELETING, at=services.clock(), write_id=services.new_id())
+
+    await insist(services.backends.documents, document, to_deleting)
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

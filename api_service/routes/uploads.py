@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep
 from api_service.intake import Refusal, Upload, clean_folder, digest
-from api_service.multipart import read_parts
+from api_service.multipart import oversized, read_parts
 from api_service.problems import ProblemError, status_of
 from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
@@ -54,12 +54,13 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
     """
     owner = caller.user.id
     hashed = key_hash("POST", "/documents", key) if key else None
-    _refuse_oversized(request, services)
+    max_bytes = _max_bytes(request, services)
     async with services.upload_slots:
         parts = read_parts(
             request.stream(),
             content_type=request.headers.get("content-type", ""),
             max_file_bytes=services.settings.max_file_bytes,
+            max_bytes=max_bytes,
             idle_seconds=services.settings.body_idle_seconds,
         )
         kept = await services.backends.idempotency.recall(owner, hashed, now=services.clock()) if hashed else None
@@ -83,16 +84,12 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
     return _response(answer)
 
 
-def _refuse_oversized(request: Request, services: Services) -> None:
+def _max_bytes(request: Request, services: Services) -> int:
+    """How many bytes the whole body may have. Raises ProblemError when its announced length is more."""
     limit = services.settings.max_files * services.settings.max_file_bytes + _FORM_OVERHEAD_BYTES
-    length = request.headers.get("content-length", "0")
-    if not length.isdecimal() or int(length) > limit:
-        raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-            "too_large",
-            f"One request may carry at most {limit} bytes.",
-            headers={"Connection": "close"},
-        )
+    if int(request.headers.get("content-length", 0)) > limit:
+        raise oversized(limit)
+    return limit
 
 
 def _folder(upload: Upload) -> str:
