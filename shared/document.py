@@ -174,14 +174,14 @@ def advance(
 ) -> Change:
     """Return the change that moves `document` to `to`, with everything that follows from the move.
 
-    A claim (to `processing`) needs `lease`; `analyzing` keeps the one it has. `burn_attempt=False` gives
+    A claim (to `processing`) needs `lease`; `analyzing` keeps the one it has or renews it. `burn_attempt=False` gives
     the attempt back: a shutdown or a rate limit is nobody's failure. Raises IllegalMoveError.
     """
     if to not in TRANSITIONS[document.status]:
         raise IllegalMoveError(f"A document that is {document.status} cannot become {to}.")
     if to is S.PROCESSING and lease is None:
         raise IllegalMoveError("A claim needs a lease.")
-    held = document.lease if to is S.ANALYZING else lease
+    held = lease or document.lease if to is S.ANALYZING else lease
     after = replace(
         document,
         status=to,

@@ -23,7 +23,7 @@ from shared.errors import (
 )
 from shared.messages import ProcessMessage
 from shared.ports import Delivery, DocumentStore, JobQueue
-from worker_service.disposition import LEASE_MARGIN_SECONDS, Ack, Disposition, Fail, Retry, decide, judge
+from worker_service.disposition import Ack, Disposition, Fail, Retry, decide, judge
 from worker_service.pipeline import Pipeline
 
 _log = log.get(__name__)
@@ -31,6 +31,8 @@ _log = log.get(__name__)
 # SQS hides a message for at most 12 hours.
 _MAX_VISIBILITY_SECONDS = 43_200
 _RECEIVE_BACKOFF_SECONDS = 1.0
+# Somebody else has the document now: its row says what is left to do, at the next delivery.
+_MOVED = Retry(after_seconds=1, reason="moved", burn_attempt=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,17 +52,19 @@ class Handler:
             # Not ours to delete: give it back until the queue moves it to the dead letters.
             return Retry(after_seconds=0, reason="unknown message")
         with log.bound(document_id=str(message.document_id), trace_id=log.trace_id_of(message.traceparent)):
-            document: Document | None = None
+            held: Document | None = None
             try:
                 document = await self.documents.get(message.document_id)
                 verdict = judge(document, message, now=self.clock(), max_attempts=self.max_attempts)
-                if verdict is None and document is not None:
-                    document = await self.pipeline.claim(document)
-                    await self._run_leased(document, delivery, deadline=deadline, stop=stop)
+                if isinstance(verdict, Fail):
+                    held = document
+                elif verdict is None and document is not None:
+                    held = await self.pipeline.claim(document)
+                    await self._run_leased(held, delivery, deadline=deadline, stop=stop)
             except Exception as exc:  # noqa: BLE001 - the one place where a failure becomes a disposition
-                verdict = decide(exc, attempt=document.attempt if document else 1, max_attempts=self.max_attempts)
+                verdict = decide(exc, attempt=held.attempt if held else 0, max_attempts=self.max_attempts)
                 _log_failure(exc)
-            return await self._record(verdict or Ack(), message)
+            return await self._record(verdict or Ack(), held)
 
     async def _run_leased(
         self, document: Document, delivery: Delivery, *, deadline: datetime, stop: asyncio.Event
@@ -94,28 +98,25 @@ class Handler:
                 # The lease outlives two lost beats, and the fence decides in the end.
                 _log.warning("lease.heartbeat_lost")
 
-    async def _record(self, verdict: Disposition, message: ProcessMessage) -> Disposition:
-        """Write what the verdict means for the document as it is now."""
-        if isinstance(verdict, Ack):
+    async def _record(self, verdict: Disposition, held: Document | None) -> Disposition:
+        """Write what the verdict means for a document, if it still is under the fence that it was held by."""
+        if held is None or isinstance(verdict, Ack):
             return verdict
         try:
-            document = await self.documents.get(message.document_id)
-            if document is None or document.run != message.run:
-                return Ack()
+            stored = await self.documents.get(held.id)
+            if stored is None or stored.fence != held.fence:
+                return _MOVED
             if isinstance(verdict, Fail):
                 failure = verdict.failure
-                await self.pipeline.move(document, DocumentStatus.FAILED, failure=failure, reason=failure.code)
-            elif self._holds(document):
+                await self.pipeline.move(stored, DocumentStatus.FAILED, failure=failure, reason=failure.code)
+            else:
                 await self.pipeline.move(
-                    document, DocumentStatus.PENDING, reason=verdict.reason, burn_attempt=verdict.burn_attempt
+                    stored, DocumentStatus.PENDING, reason=verdict.reason, burn_attempt=verdict.burn_attempt
                 )
         except (MoveError, BackendUnavailableError):
             # Its row is due when the lease ends, and the message comes back: nothing is lost by leaving it.
-            return Retry(after_seconds=LEASE_MARGIN_SECONDS, reason="not recorded")
+            return _MOVED
         return verdict
-
-    def _holds(self, document: Document) -> bool:
-        return document.working and document.lease is not None and document.lease.holder == self.pipeline.holder
 
 
 class Consumer:

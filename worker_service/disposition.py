@@ -73,7 +73,6 @@ def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
         case InterruptedByStopError():
             return Retry(after_seconds=0, reason="stopped", burn_attempt=False)
         case MoveError():
-            # Somebody else has the document now: its row says what is left to do, at the next delivery.
             return Retry(after_seconds=1, reason="moved", burn_attempt=False)
         case _ if attempt >= max_attempts:
             return Fail(failure=failure_of(_exhausted(error, attempt)))

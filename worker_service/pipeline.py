@@ -9,7 +9,7 @@ from typing import Protocol, Unpack
 
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus, Facts, Lease, advance
-from shared.errors import HashMismatchError
+from shared.errors import HashMismatchError, MoveRefusedError
 from shared.moves import commit
 from shared.ports import BlobStore, DocumentStore
 from worker_service.analyzers import Analyzer
@@ -36,8 +36,7 @@ class Pipeline:
 
     async def claim(self, document: Document) -> Document:
         """Take the document under a new fence. Raises MoveRefusedError when somebody was faster."""
-        lease = Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))
-        return await self.move(document, DocumentStatus.PROCESSING, lease=lease)
+        return await self.move(document, DocumentStatus.PROCESSING, lease=self._lease())
 
     async def run(self, document: Document, *, deadline: datetime) -> Document:
         """Bring a claimed document to completion; every write is refused once the claim is lost.
@@ -46,8 +45,7 @@ class Pipeline:
         """
         data = await self._read(document)
         extraction = await self.extractor.extract(data, document.content_type)
-        text_key = await self._keep_text(document, extraction.text)
-        document = await self.move(document, DocumentStatus.ANALYZING, pages=extraction.pages, text_key=text_key)
+        document = await self._keep_text(document, extraction)
         left_seconds = (deadline - self.clock()).total_seconds()
         report = await self.analyzer.analyze(extraction, timeout_seconds=min(self.analysis_seconds, left_seconds))
         return await self.move(document, DocumentStatus.COMPLETED, report=report)
@@ -80,7 +78,18 @@ class Pipeline:
             raise HashMismatchError
         return data
 
-    async def _keep_text(self, document: Document, text: str) -> str:
-        key = f"{document.prefix}text-{document.run}"
-        await self.blobs.put(key, text.encode(), content_type="text/plain; charset=utf-8")
-        return key
+    async def _keep_text(self, document: Document, extraction: Extraction) -> Document:
+        # The fence is in the key, so that each claim writes, and on refusal removes, an object of its own.
+        key = f"{document.prefix}text-{document.run}-{document.fence}.txt"
+        await self.blobs.put(key, extraction.text.encode(), content_type="text/plain; charset=utf-8")
+        try:
+            # The heartbeat has moved the lease on meanwhile: renew it rather than write the old one back.
+            return await self.move(
+                document, DocumentStatus.ANALYZING, lease=self._lease(), pages=extraction.pages, text_key=key
+            )
+        except MoveRefusedError:
+            await self.blobs.delete_prefix(key)
+            raise
+
+    def _lease(self) -> Lease:
+        return Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))

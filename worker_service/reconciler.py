@@ -55,9 +55,9 @@ class Reconciler:
     async def _settle(self, document: Document) -> None:
         match document.status:
             case DocumentStatus.UPLOADING:
-                await self._abandon(document)
+                await self._remove(document)
             case DocumentStatus.DELETING if document.entombed:
-                await self.documents.discard(document)
+                await self._remove(document)
             case DocumentStatus.DELETING:
                 await self._erase(document)
             case _ if document.attempt >= self.max_attempts:
@@ -65,10 +65,11 @@ class Reconciler:
             case _:
                 await self._resend(document)
 
-    async def _abandon(self, document: Document) -> None:
+    async def _remove(self, document: Document) -> None:
+        """Remove an upload that nobody was promised, or an old tombstone and whatever a killed worker left under it."""
         await self.blobs.delete_prefix(document.prefix)
         await self.documents.discard(document)
-        _log.info("upload.abandoned", document_id=str(document.id))
+        _log.info("document.removed", document_id=str(document.id), status=document.status)
 
     async def _erase(self, document: Document) -> None:
         await self.blobs.delete_prefix(document.prefix)
