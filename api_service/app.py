@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from importlib.metadata import version
+from typing import Any
 
 import fastapi_swagger
 from fastapi import APIRouter, FastAPI
+from starlette.types import Receive, Scope, Send
 
 from api_service import problems
 from api_service.auth import Authenticator
@@ -32,10 +34,22 @@ _log = log.get(__name__)
 _DESCRIPTION = "Files go in; text, analysis and a live, complete trail of status changes come out."
 
 
+class _LoggedAPI(FastAPI):
+    """FastAPI inside the request log, so that even an unexpected error is answered and logged with its request id."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await RequestLog(super().__call__)(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        if not self.openapi_schema:
+            self.openapi_schema = problems.describe(super().openapi())
+        return self.openapi_schema
+
+
 def create_app(settings: Settings, backends: Backends) -> FastAPI:
     """Build the application. Raises ConfigurationError for a missing or weak JWT_SECRET."""
     services = assemble(settings, backends)
-    app = FastAPI(
+    app = _LoggedAPI(
         title="Docrelay",
         version=version("docrelay"),
         description=_DESCRIPTION,
@@ -45,7 +59,6 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.services = services
-    app.add_middleware(RequestLog)
     problems.install(app)
     app.include_router(health.router)
     app.include_router(_api(), prefix=PREFIX)

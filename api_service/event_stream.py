@@ -110,7 +110,10 @@ class Hub:
             self.leave(listener)
             raise
         if listener.owner in self._listeners:
-            self._heads.setdefault(listener.owner, head)
+            known = self._heads.get(listener.owner)
+            if known is None or head.seq < known.seq:
+                # Another's answer was faster and newer: go back for this one. The others know repeats by `seq`.
+                self._heads[listener.owner] = head
             self._wanted.set()
         return head
 
@@ -153,7 +156,8 @@ class Hub:
             frame = await self._encoder.frame(event, epoch=head.epoch)
             for listener in self._listeners.get(owner, set()).copy():
                 self._push(listener, frame)
-        if events and owner in self._heads:
+        # Unless a listener has joined meanwhile that needs older ones.
+        if events and self._heads.get(owner) is known:
             self._heads[owner] = FeedHead(epoch=head.epoch, seq=events[-1].seq, floor=head.floor)
 
     def _keep_time(self) -> None:
@@ -231,11 +235,13 @@ def _reset(head: FeedHead) -> bytes:
 
 
 def _body(event: FeedEvent) -> dict[str, Any]:
-    body: dict[str, Any] = {"document_id": str(event.document_id)}
-    # A deleted document's events keep no more than id and status.
-    if event.filename:
-        body |= {"filename": event.filename, "folder": event.folder}
-    body |= {
+    if not event.filename:
+        # Of a deleted document no more than this is left.
+        return {"document_id": str(event.document_id), "status": event.status}
+    body: dict[str, Any] = {
+        "document_id": str(event.document_id),
+        "filename": event.filename,
+        "folder": event.folder,
         "version": event.version,
         "status": event.status,
         "at": event.at.astimezone(UTC).isoformat().replace("+00:00", "Z"),

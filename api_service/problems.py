@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api_service.schemas import Problem
 from shared import log
 from shared.errors import (
     BackendUnavailableError,
@@ -85,6 +86,21 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
+def describe(openapi: dict[str, Any]) -> dict[str, Any]:
+    """Say in the OpenAPI document that every error answer is a problem, FastAPI's own 422 included."""
+    schemas = openapi["components"]["schemas"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    schemas["Problem"] = Problem.model_json_schema()
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for operations in openapi["paths"].values():
+        for operation in operations.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    answer["content"] = content
+    return openapi
+
+
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)
     return _answer(request, error.status, error.code, str(error), errors=error.errors, headers=error.headers)
@@ -101,7 +117,8 @@ async def _on_docrelay_error(request: Request, error: Exception) -> JSONResponse
 
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    errors = [{"field": ".".join(map(str, item["loc"])), "detail": item["msg"]} for item in error.errors()]
+    # The first part says where in the request the field is, which the client knows.
+    errors = [{"field": ".".join(map(str, item["loc"][1:])), "detail": item["msg"]} for item in error.errors()]
     detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors)
     return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=errors)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from shared.analysis import Analysis, AnalyzerInfo, Coverage, Report, Usage
+from shared.analysis import Analysis, AnalyzerInfo, Coverage, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
 
 
@@ -98,6 +98,9 @@ class ListedDocument(BaseModel):
     created_at: datetime
     updated_at: datetime
     error: ErrorOut | None
+    analyzer: AnalyzerInfo | None
+    coverage: Coverage | None
+    usage: Usage | None
 
     @classmethod
     def of(cls, document: Document) -> ListedDocument:
@@ -105,12 +108,9 @@ class ListedDocument(BaseModel):
 
 
 class DocumentOut(ListedDocument):
-    """A document with its result and its whole history."""
+    """A document with its analysis and its whole history."""
 
-    analyzer: AnalyzerInfo | None
     analysis: Analysis | None
-    coverage: Coverage | None
-    usage: Usage | None
     history: list[HistoryOut]
     text: str | None = Field(None, description="The extracted text, with `?include=text`.")
 
@@ -118,7 +118,7 @@ class DocumentOut(ListedDocument):
     def with_history(cls, document: Document, history: list[HistoryEntry], *, text: str | None) -> DocumentOut:
         return cls(
             **_facts(document),
-            **_report(document.report),
+            analysis=document.report.analysis if document.report else None,
             history=[HistoryOut.of(entry) for entry in history],
             text=text,
         )
@@ -190,11 +190,10 @@ class HealthOut(BaseModel):
     status: str
 
 
+_RECEIPTS = ("analyzer", "coverage", "usage")
+
+
 def _facts(document: Document) -> dict[str, Any]:
-    names = ListedDocument.model_fields.keys() - {"error"}
-    return {name: getattr(document, name) for name in names} | {"error": ErrorOut.of(document.failure)}
-
-
-def _report(report: Report | None) -> dict[str, Any]:
-    names = ("analyzer", "analysis", "coverage", "usage")
-    return {name: getattr(report, name) if report else None for name in names}
+    names = ListedDocument.model_fields.keys() - {"error", *_RECEIPTS}
+    receipts = {name: getattr(document.report, name, None) for name in _RECEIPTS}
+    return {name: getattr(document, name) for name in names} | receipts | {"error": ErrorOut.of(document.failure)}

@@ -17,7 +17,9 @@ QueueOrder = Literal["owner", "global", "none"]
 
 MIN_SECRET_BYTES = 32
 # Secrets that the READMEs of this project's ancestors, or its own examples, print.
-SAMPLE_SECRETS = ("your_secret_key", "your_secure_jwt_secret", "change-me", "changeme", "secret")
+SAMPLE_SECRETS = ("your_secret", "your_secure", "change-me", "change_me", "changeme")
+# Random hexadecimal digits have 15 or 16 different ones among 64.
+MIN_SECRET_CHARACTERS = 10
 
 
 def _names(*names: str) -> AliasChoices:
@@ -58,8 +60,9 @@ class Settings(BaseSettings):
     queue_name: str = "docrelay-jobs"
     queue_order: QueueOrder = "owner"
     lanes_per_owner: int = Field(1, ge=1, le=100)
-    store: Literal["postgres"] = "postgres"
+    store: Literal["postgres", "dynamodb"] = "postgres"
     database_url: SecretStr = SecretStr("postgresql://docrelay:docrelay@127.0.0.1:5432/docrelay")
+    table: str = "docrelay"
 
     max_file_bytes: int = Field(10_485_760, ge=1)
     max_files: int = Field(100, ge=1)
@@ -112,9 +115,11 @@ class Settings(BaseSettings):
         secret = self.jwt_secret.get_secret_value() if self.jwt_secret else ""
         if not secret:
             raise ConfigurationError("JWT_SECRET is not set. Make one: openssl rand -hex 32")
-        if len(secret.encode()) < MIN_SECRET_BYTES or any(sample == secret.lower() for sample in SAMPLE_SECRETS):
+        weak = len(secret.encode()) < MIN_SECRET_BYTES or len(set(secret)) < MIN_SECRET_CHARACTERS
+        if weak or any(sample in secret.lower() for sample in SAMPLE_SECRETS):
             raise ConfigurationError(
-                f"JWT_SECRET is a sample or shorter than {MIN_SECRET_BYTES} bytes. Make one: openssl rand -hex 32"
+                f"JWT_SECRET is a sample, too regular or shorter than {MIN_SECRET_BYTES} bytes."
+                " Make one: openssl rand -hex 32"
             )
         return secret.encode()
 

@@ -36,6 +36,11 @@ def emulator(scratch: Path) -> Iterator[Emulator]:
 @pytest.fixture(scope="session")
 def postgres(scratch: Path) -> Iterator[EmbeddedPostgres]:
     with EmbeddedPostgres(folder=scratch / "pg") as running:
+        with psycopg.connect(running.url, autocommit=True) as connection:
+            # A test's data need not survive a power cut. Crash tests have servers of their own.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("ALTER SYSTEM SET synchronous_commit = off")
+            connection.execute("SELECT pg_reload_conf()")
         yield running
 
 
@@ -48,6 +53,15 @@ async def stack_settings(emulator: Emulator, postgres: EmbeddedPostgres) -> Sett
     return settings
 
 
+@pytest.fixture(scope="session")
+def template(emulator: Emulator, postgres: EmbeddedPostgres) -> str:
+    """The name of a database with the newest schema, to be copied."""
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE template_docrelay")
+    upgrade_database(settings_for(emulator, _database_url(postgres, "template_docrelay"), name="template"))
+    return "template_docrelay"
+
+
 @pytest.fixture
 async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
     async with open_backends(stack_settings) as opened:
@@ -55,13 +69,12 @@ async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
 
 
 @pytest.fixture
-async def own_settings(emulator: Emulator, postgres: EmbeddedPostgres) -> AsyncIterator[Settings]:
+async def own_settings(emulator: Emulator, postgres: EmbeddedPostgres, template: str) -> AsyncIterator[Settings]:
     """Settings for backends of the test's own: a fresh database, bucket and queue."""
     name = f"t{uuid4().hex[:12]}"
     with psycopg.connect(postgres.url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}".encode())
-    settings = settings_for(emulator, postgres.url.replace("/postgres?", f"/{name}?"), name=name)
-    upgrade_database(settings)
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}".encode())
+    settings = settings_for(emulator, _database_url(postgres, name), name=name)
     await provision(settings)
     yield settings
     with psycopg.connect(postgres.url, autocommit=True) as connection:
@@ -91,3 +104,7 @@ def settings_for(emulator: Emulator, database_url: str, *, name: str = "docrelay
         openai_api_key=None,
         port=0,
     )
+
+
+def _database_url(postgres: EmbeddedPostgres, name: str) -> str:
+    return postgres.url.replace("/postgres?", f"/{name}?")

@@ -82,7 +82,8 @@ async def _credentials(request: Request) -> LoginIn:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The body is not UTF-8.") from exc
     except ValidationError as exc:
         # Without the input: an answer must not repeat a password.
-        raise RequestValidationError(exc.errors(include_input=False, include_url=False)) from exc
+        errors = exc.errors(include_input=False, include_url=False)
+        raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in errors]) from exc
 
 
 def _tokens(services: Services, pair: TokenPair) -> TokensOut:

@@ -15,7 +15,8 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
 from api_service.event_stream import BYE, Listener
-from api_service.problems import ProblemError
+from api_service.intake import clean_folder
+from api_service.problems import ProblemError, not_found
 from api_service.routes import problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
 from shared.document import Change, Document, DocumentStatus, advance
@@ -37,11 +38,11 @@ async def list_documents(
     status: Annotated[str | None, Query(description="Only documents in this status, in any case.")] = None,
     folder: Annotated[str | None, Query(description="Only documents in this folder and below.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
 ) -> PageOut:
     """List the caller's documents, newest first."""
     backends, owner = services.backends, caller.user.id
-    where = ListFilter(status=_status(status), folder=folder.strip("/") if folder else None)
+    where = ListFilter(status=_status(status), folder=clean_folder(folder or "") or None)
     # Read before the page: what moves in between is on the stream after it, so nothing falls in the gap.
     head = (await backends.feed.heads([owner]))[owner]
     documents = await backends.documents.page(owner, where=where, limit=limit + 1, after=_position(cursor))
@@ -128,6 +129,8 @@ async def delete(document: DocumentDep, services: ServicesDep) -> Response:
     """Delete the document and everything of it. It is gone at once; its objects and rows within a sweep."""
 
     def to_deleting(current: Document) -> Change:
+        if current.status is DocumentStatus.DELETING:
+            raise not_found()
         return advance(current, DocumentStatus.DELETING, at=services.clock(), write_id=services.new_id())
 
     await insist(services.backends.documents, document, to_deleting)
@@ -143,14 +146,21 @@ async def _changed(document: Document, services: Services, *, seconds: float) ->
         # It may have moved between the first look and joining.
         current = await services.backends.documents.get(document.id)
         if current is None or current.version != document.version:
-            return current or document
+            return await _again(document, services)
         async with asyncio.timeout(seconds):
             await _event_of(listener, document.id)
     except TimeoutError:
         pass
     finally:
         services.hub.leave(listener)
-    return await services.backends.documents.get(document.id) or document
+    return await _again(document, services)
+
+
+async def _again(document: Document, services: Services) -> Document:
+    found = await services.backends.documents.find(document.id, owner=document.owner)
+    if found is None:
+        raise not_found()
+    return found
 
 
 async def _event_of(listener: Listener, document_id: UUID) -> None:

@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from api_service.auth import Caller
 from api_service.dependencies import Services, ServicesDep, caller
 from api_service.event_stream import BYE, REAUTH, Listener, Stream
+from api_service.intake import clean_folder
 from api_service.problems import ProblemError, unauthorized
 from api_service.routes import problems
 from api_service.tokens import TokenError
@@ -71,7 +72,7 @@ async def stream(
         hub=services.hub,
         feed=services.backends.feed,
         encoder=services.encoder,
-        wanted=_filter(document_id, folder and folder.strip("/"), status and status.lower()),
+        wanted=_filter(document_id, clean_folder(folder or ""), status and status.lower()),
     ).frames(listener, cursor=last_event_id or cursor, head=head)
     return StreamingResponse(frames, media_type="text/event-stream", headers=_HEADERS)
 
@@ -87,7 +88,7 @@ def _listener(services: Services, caller: Caller) -> Listener:
     return Listener(owner=caller.user.id, ends_at=now + left_seconds, farewell=REAUTH)
 
 
-def _filter(document_id: UUID | None, folder: str | None, status: str | None) -> Callable[[FeedEvent], bool]:
+def _filter(document_id: UUID | None, folder: str, status: str | None) -> Callable[[FeedEvent], bool]:
     def wanted(event: FeedEvent) -> bool:
         return (
             (document_id is None or event.document_id == document_id)

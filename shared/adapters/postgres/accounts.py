@@ -33,7 +33,8 @@ class PostgresAccountStore:
         return await execute(self._pool, _ADD_USER, asdict(user)) == 1
 
     async def user_named(self, name: str) -> User | None:
-        return await self._user("lower(name) = lower(%(name)s)", {"name": name})
+        # PostgreSQL has no NUL in a text, and so no such name.
+        return await self._user("lower(name) = lower(%(name)s)", {"name": name}) if "\0" not in name else None
 
     async def user(self, user_id: UUID) -> User | None:
         return await self._user("id = %(id)s", {"id": user_id})

@@ -48,7 +48,7 @@ FROM head
 """  # noqa: S608
 
 _PAGE = f"""
-SELECT {rows.LISTED} FROM documents
+SELECT {rows.SELECTED} FROM documents
 WHERE owner = %(owner)s AND status <> 'deleting'
   AND (%(status)s::text IS NULL OR status = %(status)s)
   AND (%(folder)s::text IS NULL OR folder = %(folder)s OR starts_with(folder, %(folder)s || '/'))

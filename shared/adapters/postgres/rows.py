@@ -19,8 +19,6 @@ COLUMNS = (
 )
 # fmt: on
 SELECTED = ", ".join(COLUMNS)
-# A list needs no report: it is by far the largest column.
-LISTED = ", ".join("NULL::jsonb AS report" if column == "report" else column for column in COLUMNS)
 
 
 def document_row(document: Document) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""Another user's document cannot be told from one that never existed, on any route."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from shared.accounts import Role
+from shared.bootstrap import Backends, open_backends
+from shared.clock import uuid7
+from shared.settings import Settings
+from tests.support.builders import S
+from tests.support.callers import Caller, calling
+
+MALFORMED = [
+    "none",
+    "0",
+    "-1",
+    "null",
+    "%00",
+    "x" * 2000,
+    "01234567-89ab-7def-8123-456789abcde",
+    "%C3%A9",
+    "' OR 1=1 --",
+]
+
+
+@pytest.fixture(scope="module")
+async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(stack_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
+    async with calling(api, stack_settings, backends) as caller:
+        yield caller
+
+
+@pytest.fixture
+async def stranger(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
+    async with calling(api, stack_settings, backends) as caller:
+        yield caller
+
+
+@pytest.fixture(scope="module")
+async def document_routes(api: str) -> list[tuple[str, str]]:
+    """Method and path of every route that takes a document's id, from the API's own description."""
+    async with httpx.AsyncClient(base_url=api) as anybody:
+        paths = (await anybody.get("/openapi.json")).json()["paths"]
+    found = [(method, path) for path, methods in paths.items() for method in methods if "{document_id}" in path]
+    assert len(found) >= 7
+    return found
+
+
+def apart_from_the_request(answer: httpx.Response) -> tuple[int, dict[str, str], dict[str, Any]]:
+    body = answer.json()
+    headers = {name: value for name, value in answer.headers.items() if name not in {"date", "x-request-id"}}
+    # Its length tells how long the path was, which the caller knows.
+    headers.pop("content-length")
+    assert body.pop("instance") == answer.request.url.path
+    assert body.pop("request_id") == answer.headers["x-request-id"]
+    return answer.status_code, headers, body
+
+
+async def test_foreign_deleted_unknown_and_malformed_ids_get_the_same_answer_on_every_route(
+    me: Caller, stranger: Caller, document_routes: list[tuple[str, str]]
+) -> None:
+    theirs = [str((await stranger.document(status)).id) for status in (S.UPLOADED, S.PENDING, S.COMPLETED, S.DELETING)]
+    mine_deleted = str((await me.document(S.DELETING)).id)
+    ids = [*theirs, mine_deleted, str(uuid4()), str(uuid7()), *MALFORMED]
+    for method, path in document_routes:
+        answers = await asyncio.gather(*(me.client.request(method, url(me, path, one)) for one in ids))
+        first, *others = (apart_from_the_request(answer) for answer in answers)
+        assert (first[0], first[1]["content-type"], first[2]["code"]) == (404, "application/problem+json", "not_found")
+        assert others == [first] * len(others), (method, path)
+
+
+async def test_no_route_touches_a_foreign_document(
+    me: Caller, stranger: Caller, document_routes: list[tuple[str, str]]
+) -> None:
+    for status in (S.UPLOADED, S.FAILED):
+        document = await stranger.document(status)
+        for method, path in document_routes:
+            await me.client.request(method, url(me, path, str(document.id)))
+        assert await me.backends.documents.get(document.id) == document
+
+
+async def test_admin_s_token_opens_no_foreign_document(
+    stranger: Caller, api: str, stack_settings: Settings, document_routes: list[tuple[str, str]]
+) -> None:
+    document = await stranger.document(S.COMPLETED)
+    async with calling(api, stack_settings, stranger.backends, role=Role.ADMIN) as admin:
+        assert (await admin.client.get("/auth/me")).json()["role"] == "admin"
+        for method, path in document_routes:
+            assert (await admin.client.request(method, url(admin, path, str(document.id)))).status_code == 404
+
+
+def url(me: Caller, path: str, document_id: str) -> str:
+    return str(me.client.base_url.join(path.format(document_id=document_id)))

@@ -1,0 +1,348 @@
+"""The polling loop on a real queue: what it takes, how it settles each message, and how it stops."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
+
+import pytest
+from aiobotocore.session import get_session
+
+from shared.adapters.aws import client_options
+from shared.adapters.sqs import SQSJobQueue
+from shared.analysis import AnalyzerInfo, Report
+from shared.bootstrap import Backends
+from shared.clock import utc_now, uuid7
+from shared.document import Document, DocumentStatus, blob_prefix
+from shared.errors import BackendUnavailableError, LLMRateLimitedError
+from shared.messages import ProcessMessage
+from shared.moves import commit, dispatch
+from shared.ports import Delivery
+from shared.settings import Settings
+from tests.support.builders import lease, move, moves, new_document, report
+from tests.support.running import until
+from worker_service.assembly import assemble
+from worker_service.consumer import Consumer
+from worker_service.extractors import Extraction
+
+if TYPE_CHECKING:
+    from types_aiobotocore_sqs import SQSClient
+
+S = DocumentStatus
+
+
+class PlainText:
+    async def extract(self, data: bytes, content_type: str) -> Extraction:  # noqa: ARG002 - the port has it
+        return Extraction(text=data.decode())
+
+
+@dataclass
+class Model:
+    """An analyzer that answers when it is let to, and notes what it was asked and how much of it at the same time."""
+
+    info: AnalyzerInfo = field(default_factory=lambda: report().analyzer)
+    error: Exception | None = None
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    texts: list[str] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
+
+    async def warm(self) -> None: ...
+
+    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port has it
+        self.texts.append(extraction.text)
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        try:
+            await self.gate.wait()
+        finally:
+            self.at_once -= 1
+        if self.error is not None:
+            raise self.error
+        return report()
+
+
+class Queue(SQSJobQueue):
+    """The real queue, which notes what is done with messages and fails where it is told to."""
+
+    def __init__(self, *, client: SQSClient, name: str) -> None:
+        super().__init__(client=client, name=name, order="owner", lanes=1)
+        self.polling = asyncio.Event()
+        self.received: list[Delivery] = []
+        self.hidden_for: list[int] = []
+        self.lost_polls = 0
+        self.lost_deletes = 0
+
+    async def receive(self, *, limit: int, wait_seconds: int, visibility_seconds: int) -> list[Delivery]:
+        if self.lost_polls:
+            self.lost_polls -= 1
+            raise BackendUnavailableError
+        self.polling.set()
+        found = await super().receive(limit=limit, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
+        self.received += found
+        return found
+
+    async def extend(self, receipt: str, *, visibility_seconds: int) -> None:
+        await super().extend(receipt, visibility_seconds=visibility_seconds)
+        self.hidden_for.append(visibility_seconds)
+
+    async def delete(self, receipt: str) -> None:
+        if self.lost_deletes:
+            self.lost_deletes -= 1
+            raise BackendUnavailableError
+        await super().delete(receipt)
+
+
+@dataclass
+class Shop:
+    """A database, bucket and queue of the test's own, one model, and consumers on them."""
+
+    settings: Settings
+    backends: Backends
+    queue: Queue
+    client: SQSClient
+    model: Model = field(default_factory=Model)
+
+    def consumer(self, *, slots: int = 1, wait_seconds: int = 1, visibility_seconds: int = 15) -> Consumer:
+        made = assemble(self.settings, self.backends)
+        pipeline = replace(made.handler.pipeline, extractor=PlainText(), analyzer=self.model)
+        return Consumer(
+            handler=replace(made.handler, pipeline=pipeline, queue=self.queue),
+            queue=self.queue,
+            slots=slots,
+            wait_seconds=wait_seconds,
+            visibility_seconds=visibility_seconds,
+            job_seconds=60,
+            clock=utc_now,
+        )
+
+    @asynccontextmanager
+    async def consuming(self, *consumers: Consumer, grace_seconds: float = 0) -> AsyncIterator[asyncio.Event]:
+        """Run the consumers until the block ends, or the yielded event is set before."""
+        stopping = asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            for consumer in consumers or (self.consumer(),):
+                tasks.create_task(consumer.run(stopping, grace_seconds=grace_seconds))
+            yield stopping
+            stopping.set()
+
+    async def upload(self, text: str = "A note.", *, owner: UUID | None = None) -> Document:
+        owner, document_id = owner or uuid4(), uuid7()
+        document = new_document(
+            id=document_id,
+            owner=owner,
+            at=utc_now(),
+            content_type="text/plain",
+            sha256=sha256(text.encode()).hexdigest(),
+            blob_key=f"{blob_prefix(owner, document_id)}original",
+        )
+        documents = self.backends.documents
+        await documents.insert(document)
+        await self.backends.blobs.put(document.blob_key, text.encode(), content_type="text/plain")
+        pending = await commit(documents, *moves(document, S.UPLOADED, S.PENDING, at=utc_now()))
+        await dispatch(pending, queue=self.queue, documents=documents, clock=utc_now)
+        return pending
+
+    async def statuses(self, *documents: Document) -> list[S]:
+        found = [await self.backends.documents.get(document.id) for document in documents]
+        return [document.status for document in found if document]
+
+    async def all_end(self, *documents: Document, status: S = S.COMPLETED) -> None:
+        async def ended() -> bool:
+            return set(await self.statuses(*documents)) == {status}
+
+        await until(ended)
+
+    async def depth(self, suffix: str = "") -> int:
+        """How many messages a queue holds, hidden ones included."""
+        url = (await self.client.get_queue_url(QueueName=f"{self.settings.queue_name}{suffix}.fifo"))["QueueUrl"]
+        found = (await self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"]))["Attributes"]
+        return int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+
+    async def empties(self) -> None:
+        async def empty() -> bool:
+            return await self.depth() == 0
+
+        await until(empty)
+
+    async def claims(self, document: Document) -> int:
+        return [entry.status for entry in await self.backends.documents.history(document.id)].count(S.PROCESSING)
+
+
+@pytest.fixture
+async def shop(own_settings: Settings, own_backends: Backends) -> AsyncIterator[Shop]:
+    async with get_session().create_client("sqs", **client_options(own_settings)) as client:
+        shop = Shop(own_settings, own_backends, Queue(client=client, name=own_settings.queue_name), client)
+        shop.model.gate.set()
+        yield shop
+
+
+async def test_document_completes_and_only_then_its_message_is_deleted(shop: Shop) -> None:
+    shop.model.gate.clear()
+    document = await shop.upload()
+    async with shop.consuming(grace_seconds=30):
+        await shop.all_end(document, status=S.ANALYZING)
+        assert await shop.depth() == 1
+        shop.model.gate.set()
+        await shop.all_end(document)
+        await shop.empties()
+
+
+async def test_unknown_messages_are_not_deleted_and_become_dead_letters(shop: Shop) -> None:
+    message = ProcessMessage(document_id=uuid4(), run=1, send=1, at=utc_now()).model_dump(mode="json")
+    bodies = ["not JSON", json.dumps({**message, "v": 2}), json.dumps({**message, "type": "document.shred"})]
+    url = (await shop.client.get_queue_url(QueueName=f"{shop.settings.queue_name}.fifo"))["QueueUrl"]
+    for body in bodies:
+        sent = str(uuid4())
+        await shop.client.send_message(QueueUrl=url, MessageBody=body, MessageGroupId=sent, MessageDeduplicationId=sent)
+
+    async def buried() -> bool:
+        return await shop.depth("-dead") == len(bodies)
+
+    async with shop.consuming():
+        await until(buried)
+    assert max(delivery.receive_count for delivery in shop.queue.received) == 20
+    assert await shop.depth() == 0
+
+
+async def test_message_behind_a_live_lease_is_hidden_for_its_rest_and_six_seconds(shop: Shop) -> None:
+    document = await shop.upload()
+    claim = move(document, S.PROCESSING, at=utc_now(), lease=lease("somebody", at=utc_now(), seconds=1000))
+    await commit(shop.backends.documents, claim)
+
+    async def hidden() -> bool:
+        return bool(shop.queue.hidden_for)
+
+    async with shop.consuming():
+        await until(hidden)
+    assert 1000 < shop.queue.hidden_for[0] <= 1006
+    assert await shop.depth() == 1
+    assert await shop.claims(document) == 1
+
+
+async def test_message_of_a_rate_limited_document_is_hidden_for_as_long_as_the_model_asks(shop: Shop) -> None:
+    shop.model.error = LLMRateLimitedError(retry_after_seconds=16.2)
+    document = await shop.upload()
+
+    async def hidden() -> bool:
+        return bool(shop.queue.hidden_for)
+
+    async with shop.consuming():
+        await until(hidden)
+    assert shop.queue.hidden_for == [17]
+    assert (await shop.statuses(document), await shop.depth()) == ([S.PENDING], 1)
+
+
+@pytest.mark.parametrize("path", [(S.CANCELLED,), (S.DELETING,)])
+async def test_message_of_a_document_that_needs_nothing_is_deleted(shop: Shop, path: tuple[S, ...]) -> None:
+    await commit(shop.backends.documents, *moves(await shop.upload(), *path, at=utc_now()))
+    async with shop.consuming():
+        await shop.empties()
+    assert shop.model.texts == []
+
+
+async def test_stop_lets_a_running_job_finish_within_its_grace(shop: Shop) -> None:
+    shop.model.gate.clear()
+    document = await shop.upload()
+    async with shop.consuming(grace_seconds=30) as stopping:
+        await shop.all_end(document, status=S.ANALYZING)
+        stopping.set()
+        shop.model.gate.set()
+    assert (await shop.statuses(document), await shop.depth()) == ([S.COMPLETED], 0)
+
+
+async def test_stop_gives_a_job_that_outlasts_its_grace_back_at_once(shop: Shop) -> None:
+    shop.model.gate.clear()
+    document = await shop.upload()
+    async with shop.consuming(grace_seconds=0):
+        await shop.all_end(document, status=S.ANALYZING)
+    released = await shop.backends.documents.get(document.id)
+    assert released is not None
+    assert (released.status, released.attempt, released.lease) == (S.PENDING, 0, None)
+    (again,) = await shop.queue.receive(limit=1, wait_seconds=1, visibility_seconds=1)
+    assert again.receive_count == 2
+
+
+async def test_stop_with_an_idle_poll_ends_after_the_poll(shop: Shop) -> None:
+    async with shop.consuming() as stopping:
+        await shop.queue.polling.wait()
+        stopping.set()
+    assert shop.queue.received == []
+
+
+async def test_message_that_the_last_poll_brings_is_given_back_at_once(shop: Shop) -> None:
+    async with shop.consuming(shop.consumer(wait_seconds=20)) as stopping:
+        await shop.queue.polling.wait()
+        stopping.set()
+        document = await shop.upload()
+    assert shop.queue.hidden_for == [0]
+    assert await shop.claims(document) == 0
+    (again,) = await shop.queue.receive(limit=1, wait_seconds=1, visibility_seconds=1)
+    assert again.receive_count == 2
+
+
+async def test_as_many_owners_are_served_at_once_as_there_are_slots(shop: Shop) -> None:
+    shop.model.gate.clear()
+    documents = [await shop.upload() for _ in range(4)]
+
+    async def busy() -> bool:
+        return shop.model.at_once == 3
+
+    async with shop.consuming(shop.consumer(slots=3)):
+        await until(busy)
+        shop.model.gate.set()
+        await shop.all_end(*documents)
+    assert shop.model.most_at_once == 3
+
+
+async def test_one_owner_is_served_one_at_a_time_in_upload_order(shop: Shop) -> None:
+    owner, texts = uuid4(), [f"Note {number}." for number in range(8)]
+    documents = [await shop.upload(text, owner=owner) for text in texts]
+    async with shop.consuming(shop.consumer(slots=3), shop.consumer(slots=3)):
+        await shop.all_end(*documents)
+    assert (shop.model.texts, shop.model.most_at_once) == (texts, 1)
+
+
+async def test_two_workers_share_the_work_and_claim_each_document_once(shop: Shop) -> None:
+    documents = [await shop.upload() for _ in range(10)]
+    async with shop.consuming(shop.consumer(slots=2), shop.consumer(slots=2)):
+        await shop.all_end(*documents)
+    assert [await shop.claims(document) for document in documents] == [1] * 10
+
+
+async def test_delete_with_a_stale_receipt_is_harmless(shop: Shop) -> None:
+    shop.model.gate.clear()
+    document = await shop.upload()
+    async with shop.consuming():
+        await shop.all_end(document, status=S.ANALYZING)
+        (taken,) = shop.queue.received
+        await shop.queue.extend(taken.receipt, visibility_seconds=0)
+        (again,) = await shop.backends.queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)
+        shop.model.gate.set()
+        await shop.all_end(document)
+        await shop.backends.queue.extend(again.receipt, visibility_seconds=0)
+        await shop.empties()
+    assert await shop.claims(document) == 1
+
+
+async def test_lost_delete_is_made_good_at_the_next_delivery(shop: Shop) -> None:
+    shop.queue.lost_deletes = 1
+    document = await shop.upload()
+    async with shop.consuming(shop.consumer(visibility_seconds=1)):
+        await shop.all_end(document)
+        await shop.empties()
+    assert len(shop.queue.received) == 2
+    assert await shop.claims(document) == 1
+
+
+async def test_polling_goes_on_after_the_queue_did_not_answer(shop: Shop) -> None:
+    shop.queue.lost_polls = 1
+    document = await shop.upload()
+    async with shop.consuming():
+        await shop.all_end(document)
