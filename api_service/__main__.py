@@ -11,9 +11,9 @@ import uvloop
 
 from api_service.app import create_app
 from api_service.dependencies import Services
-from shared import log
+from api_service.http_protocol import LimitedHttpProtocol
 from shared.bootstrap import open_backends
-from shared.errors import BackendUnavailableError, ConfigurationError
+from shared.process import run_service
 from shared.settings import Settings
 
 _STOP_SECONDS = 10
@@ -38,6 +38,7 @@ async def serve(settings: Settings) -> None:
             app,
             host=settings.host,
             port=settings.port,
+            http=LimitedHttpProtocol,
             log_config=None,
             access_log=False,
             server_header=False,
@@ -47,14 +48,7 @@ async def serve(settings: Settings) -> None:
 
 
 def main() -> int:
-    try:
-        settings = Settings.load()
-        log.configure(level=settings.log_level, service="api")
-        uvloop.run(serve(settings))
-    except (BackendUnavailableError, ConfigurationError) as exc:
-        print(f"api: {exc}", file=sys.stderr)  # noqa: T201
-        return 2 if isinstance(exc, ConfigurationError) else 3
-    return 0
+    return run_service("api", serve, run=uvloop.run)
 
 
 if __name__ == "__main__":

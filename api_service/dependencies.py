@@ -18,7 +18,7 @@ from api_service.problems import ProblemError, not_found, unauthorized
 from api_service.tokens import TokenError
 from shared.bootstrap import Backends
 from shared.clock import Clock, NewId
-from shared.document import Document
+from shared.document import Document, DocumentStatus
 from shared.settings import Settings
 
 _bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
@@ -91,3 +91,14 @@ def idempotency_key(
 
 
 IdempotencyKeyDep = Annotated[str | None, Depends(idempotency_key)]
+
+
+def status_filter(raw: str | None) -> DocumentStatus | None:
+    if not raw:
+        return None
+    shown = [status for status in DocumentStatus if status is not DocumentStatus.DELETING]
+    if raw.lower() not in shown:
+        detail = f"Must be one of: {', '.join(shown)}."
+        errors = [{"field": "status", "detail": detail}]
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"status: {detail}", errors=errors)
+    return DocumentStatus(raw.lower())

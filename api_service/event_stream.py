@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC
 from typing import Any
@@ -30,6 +30,7 @@ REAUTH = b'event: reauth\nretry: 1000\ndata: {"detail": "The token has expired."
 _BATCH = 200
 # A listener that lags further behind is closed; it resumes by id and misses nothing.
 _QUEUE_FRAMES = 1024
+_FAREWELL_SECONDS = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,21 +43,29 @@ class Frame:
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class Listener:
-    """One open stream. None in the queue ends it."""
+    """One open stream, or one long poll, which is not `counted`. None in the queue ends it."""
 
     owner: UUID
     ends_at: float
     farewell: bytes
+    wanted: Callable[[FeedEvent], bool]
+    counted: bool = True
     queue: asyncio.Queue[Frame | bytes | None] = field(default_factory=lambda: asyncio.Queue(_QUEUE_FRAMES))
     quiet_since: float = 0.0
+    task: asyncio.Task[Any] | None = None
 
-    def push(self, *items: Frame | bytes | None) -> bool:
+    def push(self, *items: Frame | bytes | None) -> None:
+        """Hand over what is to be sent; a listener that lags too far behind is cut off."""
         try:
             for item in items:
                 self.queue.put_nowait(item)
         except asyncio.QueueFull:
-            return False
-        return True
+            self.cut()
+
+    def cut(self) -> None:
+        """End the stream even if its client reads nothing."""
+        if self.task is not None:
+            self.task.cancel()
 
 
 class Encoder:
@@ -65,16 +74,16 @@ class Encoder:
     def __init__(self, *, documents: DocumentStore) -> None:
         self._documents = documents
 
-    async def frame(self, event: FeedEvent, *, epoch: str) -> Frame:
+    async def frame(self, event: FeedEvent, *, owner: UUID, epoch: str) -> Frame:
         body = _body(event)
         if event.status == DocumentStatus.COMPLETED:
-            body |= await self._result(event)
+            body |= await self._result(event, owner)
         text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         cursor = FeedCursor(epoch=epoch, seq=event.seq)
         return Frame(event=event, data=f"id: {cursor}\nevent: status\ndata: {text}\n\n".encode())
 
-    async def _result(self, event: FeedEvent) -> dict[str, Any]:
-        document = await self._documents.get(event.document_id)
+    async def _result(self, event: FeedEvent, owner: UUID) -> dict[str, Any]:
+        document = await self._documents.find(event.document_id, owner=owner)
         if document is None or document.report is None:
             return {}
         report = document.report.model_dump(mode="json")
@@ -93,7 +102,7 @@ class Hub:
         self._closed = False
 
     def count(self, owner: UUID) -> int:
-        return len(self._listeners.get(owner, ()))
+        return sum(listener.counted for listener in self._listeners.get(owner, ()))
 
     async def join(self, listener: Listener) -> FeedHead:
         """Register a listener; it gets every event after the head that is returned, and perhaps some before.
@@ -103,7 +112,7 @@ class Hub:
         listener.quiet_since = asyncio.get_running_loop().time()
         self._listeners.setdefault(listener.owner, set()).add(listener)
         if self._closed:
-            listener.push(BYE, None)
+            self._end(listener, BYE)
         try:
             head = (await self._feed.heads([listener.owner]))[listener.owner]
         except BaseException:
@@ -128,7 +137,7 @@ class Hub:
         """Say goodbye to every listener, now and from now on; each resumes elsewhere by id."""
         self._closed = True
         for listener in self._everyone():
-            listener.push(BYE, None)
+            self._end(listener, BYE)
 
     async def run(self) -> None:
         """Watch the feeds of connected owners until cancelled."""
@@ -153,9 +162,10 @@ class Hub:
     async def _publish(self, owner: UUID, known: FeedHead, head: FeedHead) -> None:
         events = await self._feed.events(owner, after=known.seq, limit=_BATCH)
         for event in events:
-            frame = await self._encoder.frame(event, epoch=head.epoch)
+            frame = await self._encoder.frame(event, owner=owner, epoch=head.epoch)
             for listener in self._listeners.get(owner, set()).copy():
-                self._push(listener, frame)
+                if listener.wanted(event):
+                    self._push(listener, frame)
         # Unless a listener has joined meanwhile that needs older ones.
         if events and self._heads.get(owner) is known:
             self._heads[owner] = FeedHead(epoch=head.epoch, seq=events[-1].seq, floor=head.floor)
@@ -164,18 +174,19 @@ class Hub:
         now = asyncio.get_running_loop().time()
         for listener in self._everyone():
             if now >= listener.ends_at:
-                self._push(listener, listener.farewell, None)
-                self.leave(listener)
-            elif now - listener.quiet_since >= self._heartbeat_seconds:
+                listener.ends_at = math.inf
+                self._end(listener, listener.farewell)
+            elif now - listener.quiet_since >= self._heartbeat_seconds - self._tick_seconds:
                 self._push(listener, HEARTBEAT)
 
-    def _push(self, listener: Listener, *items: Frame | bytes | None) -> None:
+    def _push(self, listener: Listener, item: Frame | bytes) -> None:
         listener.quiet_since = asyncio.get_running_loop().time()
-        if not listener.push(*items):
-            self.leave(listener)
-            with suppress(asyncio.QueueEmpty):
-                listener.queue.get_nowait()
-            listener.push(None)
+        listener.push(item)
+
+    def _end(self, listener: Listener, farewell: bytes) -> None:
+        """Say goodbye; a client that does not read it is cut off."""
+        listener.push(farewell, None)
+        asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, listener.cut)
 
     def _everyone(self) -> list[Listener]:
         return [listener for listeners in self._listeners.values() for listener in listeners]
@@ -188,10 +199,10 @@ class Stream:
     hub: Hub
     feed: Feed
     encoder: Encoder
-    wanted: Callable[[FeedEvent], bool]
 
     async def frames(self, listener: Listener, *, cursor: str | None, head: FeedHead) -> AsyncIterator[bytes]:
         """Yield greeting, replay from the cursor to `head`, then live frames, until the listener's end."""
+        listener.task = asyncio.current_task()
         try:
             last, useless = _start(cursor, head)
             yield GREETING
@@ -199,22 +210,22 @@ class Stream:
                 yield _reset(head)
             async for frame in self._replay(listener.owner, after=last, head=head):
                 last = frame.event.seq
-                if self.wanted(frame.event):
+                if listener.wanted(frame.event):
                     yield frame.data
             while (item := await listener.queue.get()) is not None:
                 if isinstance(item, bytes):
                     yield item
                 elif item.event.seq > last:
                     last = item.event.seq
-                    if self.wanted(item.event):
-                        yield item.data
+                    yield item.data
         finally:
+            listener.task = None
             self.hub.leave(listener)
 
     async def _replay(self, owner: UUID, *, after: int, head: FeedHead) -> AsyncIterator[Frame]:
         while after < head.seq and (events := await self.feed.events(owner, after=after, limit=_BATCH)):
             for event in events:
-                yield await self.encoder.frame(event, epoch=head.epoch)
+                yield await self.encoder.frame(event, owner=owner, epoch=head.epoch)
             after = events[-1].seq
 
 

@@ -6,7 +6,9 @@ import hashlib
 import json
 import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import PurePosixPath
 from uuid import UUID
 
@@ -24,7 +26,7 @@ from shared.errors import (
     TooLargeError,
 )
 from shared.filetype import content_type_of
-from shared.idempotency import derived_id
+from shared.idempotency import KEPT_FOR, derived_id
 from shared.moves import commit, dispatch
 from shared.ports import BlobStore, DocumentStore, JobQueue
 
@@ -51,6 +53,13 @@ class Upload:
     documents: list[Document] = field(default_factory=list)
     refusals: list[Refusal] = field(default_factory=list)
 
+    def note(self, part: Part) -> None:
+        """Record what was asked for."""
+        if part.is_file:
+            self.files.append((part.filename, part.sha256))
+        else:
+            self.fields[part.name] = part.data.decode(errors="replace")
+
     @property
     def request_hash(self) -> str:
         """What the request asked for: its fields, and its files by name and content in order."""
@@ -65,28 +74,34 @@ class Intake:
     clock: Clock
     new_id: NewId
 
-    async def stage(self, parts: AsyncIterator[Part], *, owner: UUID, max_files: int, key_hash: str | None) -> Upload:
-        """Store every acceptable file of the body as a document that is still uploading.
+    async def stage(
+        self, upload: Upload, parts: AsyncIterator[Part], *, owner: UUID, max_files: int, key_hash: str | None
+    ) -> None:
+        """Store every acceptable file of the body as a document that is still uploading, and note it in `upload`.
 
-        A crash or an error here leaves documents that nobody was promised; the due sweep removes them.
         Raises TooLargeError for more than `max_files`, IdempotencyMismatchError when `key_hash` belongs to other
         files, BackendUnavailableError.
         """
-        upload = Upload()
         async for part in parts:
+            upload.note(part)
             if not part.is_file:
-                upload.fields[part.name] = part.data.decode(errors="replace")
                 continue
-            index = len(upload.files)
-            if index == max_files:
+            if len(upload.files) > max_files:
                 raise TooLargeError(f"One request may carry at most {max_files} files.")
-            upload.files.append((part.filename, part.sha256))
-            document_id = derived_id(owner, key_hash, index) if key_hash else self.new_id()
             try:
-                upload.documents.append(await self._store(part, owner=owner, document_id=document_id))
+                document = await self._row(part, owner=owner, key_hash=key_hash, index=len(upload.files) - 1)
+                if document.status is DocumentStatus.UPLOADING:
+                    await self._store(document, part)
+                upload.documents.append(document)
             except IntakeError as exc:
                 upload.refusals.append(Refusal(filename=clean_name(part.filename), error=exc))
-        return upload
+
+    async def abandon(self, upload: Upload) -> None:
+        """Remove what was staged for a request that is refused; what cannot be removed now is left to the due sweep."""
+        with suppress(BackendUnavailableError):
+            for document in upload.documents:
+                await self.blobs.delete_prefix(document.prefix)
+                await self.documents.discard(document)
 
     async def commit(self, document: Document, *, folder: str, process: bool) -> Document:
         """Move a staged document on: to pending, with its message sent, or to uploaded when it is to wait."""
@@ -112,18 +127,27 @@ class Intake:
         except BackendUnavailableError as exc:
             _log.warning("queue.send_failed", document_id=str(document.id), cause=str(exc))
 
-    async def _store(self, part: Part, *, owner: UUID, document_id: UUID) -> Document:
-        document = self._admit(part, owner=owner, document_id=document_id)
-        if not await self.documents.insert(document):
-            document = await self._own_row(document)
-            if document.status is not DocumentStatus.UPLOADING:
+    async def _row(self, part: Part, *, owner: UUID, key_hash: str | None, index: int) -> Document:
+        """The new row of a file, or the one that an earlier try with the same key has left."""
+        for generation in count():
+            document_id = derived_id(owner, key_hash, index, generation) if key_hash else self.new_id()
+            document = self._admit(part, owner=owner, document_id=document_id)
+            if await self.documents.insert(document):
                 return document
+            stored = await self.documents.get(document_id)
+            # A key is forgotten after a while; then the same one means another request.
+            if stored is not None and stored.created_at > self.clock() - KEPT_FOR:
+                if (stored.filename, stored.sha256) != (document.filename, document.sha256):
+                    raise IdempotencyMismatchError
+                return stored
+        raise AssertionError("count() does not end")
+
+    async def _store(self, document: Document, part: Part) -> None:
         try:
             await self.blobs.put(document.blob_key, part.data, content_type=document.content_type)
         except BackendUnavailableError:
             await self.documents.discard(document)
             raise
-        return document
 
     def _admit(self, part: Part, *, owner: UUID, document_id: UUID) -> Document:
         """Refuse what no worker could read. Raises IntakeError."""
@@ -151,13 +175,6 @@ class Intake:
             updated_at=now,
         )
 
-    async def _own_row(self, document: Document) -> Document:
-        """The row that an earlier try of the same request left under the derived id."""
-        stored = await self.documents.get(document.id)
-        if stored is None or (stored.filename, stored.sha256) != (document.filename, document.sha256):
-            raise IdempotencyMismatchError
-        return stored
-
     def _changes(self, document: Document, *, folder: str, process: bool) -> list[Change]:
         now = self.clock()
         uploaded = advance(document, DocumentStatus.UPLOADED, at=now, write_id=self.new_id(), folder=folder)
@@ -170,21 +187,20 @@ async def digest(parts: AsyncIterator[Part]) -> Upload:
     """Read an upload for its request hash alone; nothing is stored."""
     upload = Upload()
     async for part in parts:
-        if part.is_file:
-            upload.files.append((part.filename, part.sha256))
-        else:
-            upload.fields[part.name] = part.data.decode(errors="replace")
+        upload.note(part)
     return upload
 
 
 def clean_name(raw: str | None) -> str | None:
     """The last component of what a client calls the file, without control characters; None when nothing is left."""
-    name = PurePosixPath((raw or "").replace("\\", "/")).name
-    kept = "".join(char for char in unicodedata.normalize("NFC", name) if unicodedata.category(char)[0] != "C")
-    return kept.strip()[-_MAX_NAME_CHARS:] or None
+    return _printable(PurePosixPath((raw or "").replace("\\", "/")).name)[-_MAX_NAME_CHARS:] or None
 
 
 def clean_folder(raw: str) -> str:
-    """A folder as a `/`-separated path without empty, `.` or `..` parts."""
-    parts = (clean_name(part) for part in raw.split("/"))
-    return "/".join(part for part in parts if part and part not in {".", ".."})[:1024]
+    """A folder as a `/`-separated path without empty, `.` or `..` parts and without control characters."""
+    parts = (_printable(part) for part in raw.split("/"))
+    return "/".join(part for part in parts if part not in {"", ".", ".."})
+
+
+def _printable(text: str) -> str:
+    return "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char)[0] != "C").strip()

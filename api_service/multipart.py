@@ -10,10 +10,14 @@ from http import HTTPStatus
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.requests import ClientDisconnect
 
 from api_service.problems import ProblemError
 
-_MAX_FIELD_BYTES = 65_536
+_MAX_FIELD_BYTES = 8_192
+_MAX_FIELDS = 20
+# A client that sends slower than this, over all, holds a slot that others wait for.
+_MIN_BYTES_PER_SECOND = 16_384
 _FILE_FIELDS = frozenset({"file", "files"})
 # The rest of the body is still on the wire: the connection cannot be used again.
 _CLOSE = {"Connection": "close"}
@@ -54,16 +58,21 @@ class Part:
 class _Assembler:
     """python-multipart's callbacks, collecting finished parts."""
 
-    def __init__(self, *, max_file_bytes: int) -> None:
+    def __init__(self, *, max_file_bytes: int, max_files: int) -> None:
         self.finished: list[Part] = []
         self.complete = False
         self._max_file_bytes = max_file_bytes
+        # One file too many is let through, for the caller to name.
+        self._parts_left = max_files + 1 + _MAX_FIELDS
         self._part: Part | None = None
         self._headers: dict[bytes, bytes] = {}
         self._header_name = b""
         self._header_value = b""
 
     def on_part_begin(self) -> None:
+        self._parts_left -= 1
+        if self._parts_left < 0:
+            raise FormParserError("it has too many parts")
         self._headers = {}
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
@@ -98,17 +107,30 @@ class _Assembler:
 
 
 async def read_parts(
-    chunks: AsyncIterator[bytes], *, content_type: str, max_file_bytes: int, max_bytes: int, idle_seconds: float
+    chunks: AsyncIterator[bytes],
+    *,
+    content_type: str,
+    max_files: int,
+    max_file_bytes: int,
+    max_bytes: int,
+    idle_seconds: float,
 ) -> AsyncIterator[Part]:
     """Yield each part when its last byte is there; the body is read on only when the caller asks for the next.
 
     Raises ProblemError: 415 for another content type, 422 for a malformed body, 413 beyond `max_bytes` in all,
-    408 when the client stalls.
+    408 when the client stalls or dawdles. Waiting for the caller is not held against the client.
     """
-    assembler = _Assembler(max_file_bytes=max_file_bytes)
+    assembler = _Assembler(max_file_bytes=max_file_bytes, max_files=max_files)
     parser = _parser(content_type, assembler)
-    size = 0
-    while (chunk := await _next(chunks, idle_seconds)) is not None:
+    clock = asyncio.get_running_loop().time
+    size, waited = 0, 0.0
+    while True:
+        left_seconds = idle_seconds + size / _MIN_BYTES_PER_SECOND - waited
+        began = clock()
+        chunk = await _next(chunks, min(idle_seconds, left_seconds))
+        waited += clock() - began
+        if chunk is None:
+            break
         size += len(chunk)
         if size > max_bytes:
             raise oversized(max_bytes)
@@ -117,7 +139,10 @@ async def read_parts(
         except FormParserError as exc:
             raise _malformed(str(exc)) from exc
         while assembler.finished:
-            yield assembler.finished.pop(0)
+            part = assembler.finished.pop(0)
+            if part.too_large and not part.is_file:
+                raise _malformed(f"the field {part.name[:50]!r} is longer than {part.max_bytes} bytes")
+            yield part
     if not assembler.complete:
         raise _malformed("it ends before its last boundary")
 
@@ -138,17 +163,16 @@ def _parser(content_type: str, assembler: _Assembler) -> MultipartParser:
         raise _malformed(str(exc)) from exc
 
 
-async def _next(chunks: AsyncIterator[bytes], idle_seconds: float) -> bytes | None:
+async def _next(chunks: AsyncIterator[bytes], seconds: float) -> bytes | None:
     try:
-        async with asyncio.timeout(idle_seconds):
+        async with asyncio.timeout(seconds):
             return await anext(chunks, None)
     except TimeoutError as exc:
-        raise ProblemError(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "request_timeout",
-            f"No byte of the body arrived for {idle_seconds:g} s.",
-            headers=_CLOSE,
-        ) from exc
+        detail = "The body arrives too slowly."
+        raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, headers=_CLOSE) from exc
+    except ClientDisconnect as exc:
+        # Nobody is there to read it; it keeps a client's leaving from being logged as a fault of ours.
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "disconnected", "The client has left.") from exc
 
 
 def oversized(max_bytes: int) -> ProblemError:

@@ -5,9 +5,9 @@ No pattern, format or length limit: structured-output APIs refuse or ignore them
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 SCHEMA_VERSION = "1"
 
@@ -16,6 +16,14 @@ Verdict = Literal["complete", "partial"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _without_nul(cls, value: Any) -> Any:
+        # A model may answer one; PostgreSQL refuses it, and nobody misses it.
+        if isinstance(value, str):
+            return value.replace("\0", "")
+        return [cls._without_nul(item) for item in value] if isinstance(value, list) else value
 
 
 class Sentiment(_Part):

@@ -6,16 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from aiobotocore.session import get_session
+from aiobotocore.session import AioSession, get_session
 
 from shared.accounts import Role, User
 from shared.adapters.argon2 import Argon2Passwords
 from shared.adapters.aws import client_options
-from shared.adapters.postgres.accounts import PostgresAccountStore
-from shared.adapters.postgres.connection import open_pool
-from shared.adapters.postgres.documents import PostgresDocumentStore
-from shared.adapters.postgres.feed import PostgresFeed
-from shared.adapters.postgres.idempotency import PostgresIdempotencyStore
 from shared.adapters.s3 import S3BlobStore
 from shared.adapters.sqs import SQSJobQueue
 from shared.clock import utc_now, uuid7
@@ -44,28 +39,26 @@ class Backends:
 
 @asynccontextmanager
 async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
+    # One session for all clients: each session reads botocore's data files anew, for a tenth of a second.
+    session = get_session()
     async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(
-            open_pool(settings.database_url.get_secret_value(), size=_POOL_SIZE + settings.concurrency)
-        )
-        yield Backends(
-            blobs=await stack.enter_async_context(_blobs(settings)),
-            queue=await stack.enter_async_context(_queue(settings)),
-            documents=PostgresDocumentStore(pool=pool),
-            feed=PostgresFeed(pool=pool),
-            idempotency=PostgresIdempotencyStore(pool=pool),
-            accounts=PostgresAccountStore(pool=pool),
-        )
+        blobs = await stack.enter_async_context(_blobs(settings, session))
+        queue = await stack.enter_async_context(_queue(settings, session))
+        open_store = _dynamodb if settings.store == "dynamodb" else _postgres
+        yield await stack.enter_async_context(open_store(settings, session, blobs=blobs, queue=queue))
 
 
 async def provision(settings: Settings) -> None:
-    """Create what is missing of bucket, queue, dead-letter queue and first admin.
+    """Create what is missing of bucket, queue, dead-letter queue, DynamoDB table and first admin.
 
     A queue that had to be created has lost whatever it held: every document that waits for a message gets a new one.
     """
-    async with _blobs(settings) as blobs, _queue(settings) as queue:
+    session = get_session()
+    async with _blobs(settings, session) as blobs, _queue(settings, session) as queue:
         await blobs.create(region=settings.aws_region)
         created = await queue.create()
+    if settings.store == "dynamodb":
+        await _create_table(settings, session)
     async with open_backends(settings) as backends:
         if created:
             await backends.documents.hasten(now=utc_now())
@@ -87,22 +80,78 @@ async def _add_first_admin(settings: Settings, accounts: AccountStore) -> None:
 
 
 def upgrade_database(settings: Settings) -> None:
-    """Bring the schema to the newest version. Raises BackendUnavailableError."""
+    """Bring PostgreSQL's schema to the newest version; another store has none. Raises BackendUnavailableError."""
+    if settings.store != "postgres":
+        return
     # Alembic and SQLAlchemy are needed for this alone, and not installed with the services.
     from shared.adapters.postgres.schema import upgrade  # noqa: PLC0415
 
     upgrade(settings.database_url.get_secret_value())
 
 
+async def _create_table(settings: Settings, session: AioSession) -> None:
+    from shared.adapters.dynamodb import schema, table  # noqa: PLC0415
+
+    async with table.open_client(settings, session) as client:
+        await schema.create(client, table=settings.table)
+
+
+# Each store is imported when it is opened: a process with the one needs nothing of the other, not even its driver.
+
+
 @asynccontextmanager
-async def _blobs(settings: Settings) -> AsyncIterator[S3BlobStore]:
-    async with get_session().create_client("s3", **client_options(settings)) as client:
+async def _postgres(
+    settings: Settings, _session: AioSession, *, blobs: BlobStore, queue: JobQueue
+) -> AsyncIterator[Backends]:
+    from shared.adapters.postgres.accounts import PostgresAccountStore  # noqa: PLC0415
+    from shared.adapters.postgres.connection import open_pool  # noqa: PLC0415
+    from shared.adapters.postgres.documents import PostgresDocumentStore  # noqa: PLC0415
+    from shared.adapters.postgres.feed import PostgresFeed  # noqa: PLC0415
+    from shared.adapters.postgres.idempotency import PostgresIdempotencyStore  # noqa: PLC0415
+
+    url = settings.database_url.get_secret_value()
+    async with open_pool(url, size=_POOL_SIZE + settings.concurrency) as pool:
+        yield Backends(
+            blobs=blobs,
+            queue=queue,
+            documents=PostgresDocumentStore(pool=pool),
+            feed=PostgresFeed(pool=pool),
+            idempotency=PostgresIdempotencyStore(pool=pool),
+            accounts=PostgresAccountStore(pool=pool),
+        )
+
+
+@asynccontextmanager
+async def _dynamodb(
+    settings: Settings, session: AioSession, *, blobs: BlobStore, queue: JobQueue
+) -> AsyncIterator[Backends]:
+    from shared.adapters.dynamodb.accounts import DynamoDBAccountStore  # noqa: PLC0415
+    from shared.adapters.dynamodb.documents import DynamoDBDocumentStore  # noqa: PLC0415
+    from shared.adapters.dynamodb.feed import DynamoDBFeed  # noqa: PLC0415
+    from shared.adapters.dynamodb.idempotency import DynamoDBIdempotencyStore  # noqa: PLC0415
+    from shared.adapters.dynamodb.table import Table, open_client  # noqa: PLC0415
+
+    async with open_client(settings, session) as client:
+        table = Table(client=client, name=settings.table)
+        yield Backends(
+            blobs=blobs,
+            queue=queue,
+            documents=DynamoDBDocumentStore(table=table),
+            feed=DynamoDBFeed(table=table),
+            idempotency=DynamoDBIdempotencyStore(table=table, clock=utc_now),
+            accounts=DynamoDBAccountStore(table=table),
+        )
+
+
+@asynccontextmanager
+async def _blobs(settings: Settings, session: AioSession) -> AsyncIterator[S3BlobStore]:
+    async with session.create_client("s3", **client_options(settings)) as client:
         yield S3BlobStore(client=client, bucket=settings.bucket)
 
 
 @asynccontextmanager
-async def _queue(settings: Settings) -> AsyncIterator[SQSJobQueue]:
-    async with get_session().create_client("sqs", **client_options(settings)) as client:
+async def _queue(settings: Settings, session: AioSession) -> AsyncIterator[SQSJobQueue]:
+    async with session.create_client("sqs", **client_options(settings)) as client:
         yield SQSJobQueue(
             client=client, name=settings.queue_name, order=settings.queue_order, lanes=settings.lanes_per_owner
         )

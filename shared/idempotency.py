@@ -27,12 +27,14 @@ def key_hash(*parts: str) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
 
 
-def derived_id(owner: UUID, hashed_key: str, index: int) -> UUID:
+def derived_id(owner: UUID, hashed_key: str, index: int, generation: int) -> UUID:
     """The id of the `index`-th file of an upload with a key, so that a repeat meets its own rows.
+
+    `generation` counts how often the same key was used anew after it had been forgotten.
 
     Laid out like any other id (version 7); its time part is part of the hash, so lists order by `created_at`.
     """
-    digest = bytearray(hashlib.sha256(f"{owner}\x00{hashed_key}\x00{index}".encode()).digest()[:16])
+    digest = bytearray(hashlib.sha256(f"{owner}\x00{hashed_key}\x00{index}\x00{generation}".encode()).digest()[:16])
     digest[6] = (digest[6] & 0x0F) | 0x70
     digest[8] = (digest[8] & 0x3F) | 0x80
     return UUID(bytes=bytes(digest))

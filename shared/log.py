@@ -9,6 +9,7 @@ import logging
 import re
 import secrets
 import sys
+import traceback
 from contextlib import AbstractContextManager
 from typing import TextIO
 
@@ -25,7 +26,7 @@ def configure(*, level: str, service: str, stream: TextIO = sys.stderr) -> None:
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        _without_words,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -82,3 +83,21 @@ def request_id() -> str | None:
 
 def _in_order(_logger: object, _method: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
     return {**{name: line[name] for name in _FIRST if name in line}, **line}
+
+
+def _without_words(_logger: object, _method: str, line: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Render an exception as types and frames: its message may quote a document, a name or a token."""
+    given = line.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        chain = [error]
+        while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
+            chain.append(cause)
+        line["exception"] = [_frames(link) for link in chain]
+    return line
+
+
+def _frames(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    places = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    return f"{type(error).__qualname__} at {places}"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.errors import ConfigurationError
 
@@ -106,6 +106,8 @@ class Settings(BaseSettings):
         """Read the settings. Raises ConfigurationError naming every variable that is wrong."""
         try:
             return cls(**overrides)
+        except SettingsError as exc:
+            raise ConfigurationError(str(exc)) from exc
         except ValidationError as exc:
             problems = "; ".join(f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors())
             raise ConfigurationError(problems) from exc

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 from shared import log
 from shared.clock import Clock, NewId
-from shared.document import SEND_GRACE, Document, DocumentStatus, advance
-from shared.errors import AttemptsExhaustedError, BackendUnavailableError, MoveRefusedError
+from shared.document import CLOCK_SKEW, SEND_GRACE, Change, Document, DocumentStatus, Failure, advance
+from shared.errors import AttemptsExhaustedError, BackendUnavailableError, MoveError
 from shared.moves import commit, dispatch
 from shared.ports import BlobStore, DocumentStore, JobQueue
 from worker_service.disposition import failure_of
@@ -36,7 +36,8 @@ class Reconciler:
         """Sweep until `stopping` is set."""
         while not stopping.is_set():
             try:
-                await self.sweep()
+                while await self.sweep() == _BATCH and not stopping.is_set():
+                    continue
             except BackendUnavailableError as exc:
                 _log.warning("sweep.failed", cause=str(exc))
             # Workers that start together shall not sweep together.
@@ -48,16 +49,22 @@ class Reconciler:
         """Do what is due now; returns how many documents were looked at."""
         due = await self.documents.due(now=self.clock(), limit=_BATCH)
         for document in due:
-            with suppress(MoveRefusedError):
+            try:
                 await self._settle(document)
+            except MoveError:
+                _log.info("sweep.overtaken", document_id=str(document.id))
+            except BackendUnavailableError as exc:
+                # Later, so that one that cannot be helped does not stand in the way of the others.
+                _log.warning("sweep.put_off", document_id=str(document.id), cause=str(exc))
+                await self.documents.confirm_sent(document, due_at=self.clock() + SEND_GRACE)
         return len(due)
 
     async def _settle(self, document: Document) -> None:
         match document.status:
             case DocumentStatus.UPLOADING:
-                await self._remove(document)
+                await self._abandon(document)
             case DocumentStatus.DELETING if document.entombed:
-                await self._remove(document)
+                await self._bury(document)
             case DocumentStatus.DELETING:
                 await self._erase(document)
             case _ if document.attempt >= self.max_attempts:
@@ -65,11 +72,15 @@ class Reconciler:
             case _:
                 await self._resend(document)
 
-    async def _remove(self, document: Document) -> None:
-        """Remove an upload that nobody was promised, or an old tombstone and whatever a killed worker left under it."""
+    async def _abandon(self, document: Document) -> None:
+        """Take an upload that nobody was promised out of its uploader's hands; then it is erased like any other."""
+        taken = await commit(self.documents, self._move(document, DocumentStatus.DELETING, reason="abandoned"))
+        await self._erase(taken)
+
+    async def _bury(self, document: Document) -> None:
+        """Remove an old tombstone, and whatever a killed worker has left under it."""
         await self.blobs.delete_prefix(document.prefix)
         await self.documents.discard(document)
-        _log.info("document.removed", document_id=str(document.id), status=document.status)
 
     async def _erase(self, document: Document) -> None:
         await self.blobs.delete_prefix(document.prefix)
@@ -77,16 +88,15 @@ class Reconciler:
         _log.info("document.erased", document_id=str(document.id))
 
     async def _give_up(self, document: Document) -> None:
+        if document.lease is not None and document.lease_is_live(self.clock()):
+            # By this clock it has ended, by its holder's perhaps not.
+            await self.documents.confirm_sent(document, due_at=document.lease.until + CLOCK_SKEW)
+            return
         failure = failure_of(AttemptsExhaustedError())
-        change = advance(
-            document,
-            DocumentStatus.FAILED,
-            at=self.clock(),
-            write_id=self.new_id(),
-            failure=failure,
-            reason=failure.code,
-        )
-        await commit(self.documents, change)
+        await commit(self.documents, self._move(document, DocumentStatus.FAILED, reason=failure.code, failure=failure))
+
+    def _move(self, document: Document, to: DocumentStatus, *, reason: str, failure: Failure | None = None) -> Change:
+        return advance(document, to, at=self.clock(), write_id=self.new_id(), reason=reason, failure=failure)
 
     async def _resend(self, document: Document) -> None:
         counted = await self.documents.count_send(document, due_at=self.clock() + SEND_GRACE)

@@ -46,9 +46,8 @@ _CAUSES = {cause.code: cause for cause in (EncryptedError, CorruptError, BombErr
 
 
 class _Reply(BaseModel):
-    text: str = ""
-    page_chars: tuple[int, ...] | None = None
-    code: str | None = None
+    extraction: Extraction | None = None
+    code: str = ""
     message: str | None = None
     last: bool
 
@@ -99,9 +98,9 @@ class Sandbox:
                 raise self._cause_of_death(await child.end()) from None
             if reply.last:
                 await child.end()
-        if reply.code:
+        if reply.extraction is None:
             raise _CAUSES.get(reply.code, ExtractionCrashedError)(reply.message)
-        return Extraction(text=reply.text, page_chars=reply.page_chars)
+        return reply.extraction
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator[_Child]:

@@ -28,5 +28,6 @@ async def serve(settings: Settings) -> None:
                 tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))
                 tasks.create_task(worker.consumer.run(stopping, grace_seconds=settings.shutdown_seconds))
         finally:
+            await worker.analyzer.aclose()
             await worker.sandbox.close()
     _log.info("worker.stopped")

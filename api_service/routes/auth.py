@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from api_service.auth import BadCredentialsError, TokenPair
 from api_service.dependencies import CallerDep, Services, ServicesDep
@@ -18,6 +19,7 @@ from api_service.tokens import TICKET_LIFE, TokenError
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 
+_Body = TypeVar("_Body", bound=BaseModel)
 _MAX_BODY_BYTES = 8_192
 _LOGIN_SCHEMA = {"schema": LoginIn.model_json_schema()}
 _LOGIN_BODY = {
@@ -26,12 +28,18 @@ _LOGIN_BODY = {
         "content": {"application/json": _LOGIN_SCHEMA, "application/x-www-form-urlencoded": _LOGIN_SCHEMA},
     }
 }
+_REFRESH_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": RefreshIn.model_json_schema()}},
+    }
+}
 
 
 @router.post("/login", responses=problems(401, 413, 422), openapi_extra=_LOGIN_BODY)
 async def login(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange user name and password, as JSON or as an OAuth2 form, for an access and a refresh token."""
-    given = await _credentials(request)
+    given = await _read(request, LoginIn)
     try:
         pair = await services.authenticator.log_in(given.username, given.password)
     except BadCredentialsError:
@@ -39,11 +47,12 @@ async def login(request: Request, services: ServicesDep) -> TokensOut:
     return _tokens(services, pair)
 
 
-@router.post("/refresh", responses=problems(401, 422))
-async def refresh(body: RefreshIn, services: ServicesDep) -> TokensOut:
+@router.post("/refresh", responses=problems(401, 413, 422), openapi_extra=_REFRESH_BODY)
+async def refresh(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange a refresh token for its successor. Using a spent one again revokes the whole log-in."""
+    given = await _read(request, RefreshIn)
     try:
-        pair = await services.authenticator.refresh(body.refresh_token)
+        pair = await services.authenticator.refresh(given.refresh_token)
     except TokenError:
         raise unauthorized("The refresh token is not valid, was used before or has expired.") from None
     return _tokens(services, pair)
@@ -68,16 +77,22 @@ async def stream_ticket(caller: CallerDep, services: ServicesDep) -> TicketOut:
     return TicketOut(ticket=ticket, expires_in=int(TICKET_LIFE.total_seconds()))
 
 
-async def _credentials(request: Request) -> LoginIn:
+async def _read(request: Request, model: type[_Body]) -> _Body:
+    """Read a JSON body or a form that is small, as every body here is; FastAPI itself would read one of any size."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
         if len(body) > _MAX_BODY_BYTES:
-            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", "A log-in needs no such body.")
+            raise ProblemError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                "too_large",
+                f"The body has more than {_MAX_BODY_BYTES} bytes.",
+                headers={"Connection": "close"},
+            )
     try:
         if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-            return LoginIn.model_validate(dict(parse_qsl(body.decode())))
-        return LoginIn.model_validate_json(bytes(body))
+            return model.model_validate(dict(parse_qsl(body.decode())))
+        return model.model_validate_json(bytes(body))
     except UnicodeDecodeError as exc:
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "The body is not UTF-8.") from exc
     except ValidationError as exc:

@@ -13,13 +13,14 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
+from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep, status_filter
 from api_service.event_stream import BYE, Listener
 from api_service.intake import clean_folder
 from api_service.problems import ProblemError, not_found
 from api_service.routes import problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
 from shared.document import Change, Document, DocumentStatus, advance
+from shared.errors import MoveRefusedError
 from shared.moves import commit, insist
 from shared.ports import ListFilter, ListPosition
 
@@ -42,19 +43,20 @@ async def list_documents(
 ) -> PageOut:
     """List the caller's documents, newest first."""
     backends, owner = services.backends, caller.user.id
-    where = ListFilter(status=_status(status), folder=clean_folder(folder or "") or None)
+    where = ListFilter(status=status_filter(status), folder=clean_folder(folder or "") or None)
     # Read before the page: what moves in between is on the stream after it, so nothing falls in the gap.
     head = (await backends.feed.heads([owner]))[owner]
     documents = await backends.documents.page(owner, where=where, limit=limit + 1, after=_position(cursor))
     page = documents[:limit]
     next_cursor = _cursor(page[-1]) if len(documents) > limit else None
     if next_cursor:
-        response.headers["Link"] = f'<{request.url.include_query_params(cursor=next_cursor)}>; rel="next"'
+        following = request.url.include_query_params(cursor=next_cursor)
+        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
     items = [ListedDocument.of(document) for document in page]
     return PageOut(items=items, next_cursor=next_cursor, feed_cursor=str(head.cursor))
 
 
-@router.get("/{document_id}", responses=problems(401, 404, 503), response_model_exclude_unset=False)
+@router.get("/{document_id}", responses=problems(401, 404, 503))
 async def get_document(
     document: DocumentDep, services: ServicesDep, include: Annotated[Literal["text"] | None, Query()] = None
 ) -> DocumentOut:
@@ -119,7 +121,11 @@ async def process(response: Response, document: DocumentDep, services: ServicesD
         return StatusOut.of(document)
     now, write_id = services.clock(), services.new_id()
     change = advance(document, DocumentStatus.PENDING, at=now, write_id=write_id, report=None, failure=None)
-    pending = await commit(services.backends.documents, change)
+    try:
+        pending = await commit(services.backends.documents, change)
+    except MoveRefusedError:
+        # Somebody else has just started it.
+        return StatusOut.of(await _again(document, services))
     await services.intake.send(pending)
     return StatusOut.of(pending)
 
@@ -140,7 +146,13 @@ async def delete(document: DocumentDep, services: ServicesDep) -> Response:
 async def _changed(document: Document, services: Services, *, seconds: float) -> Document:
     """Wait until the document has moved, at most so long, and return it as it is then."""
     now = asyncio.get_running_loop().time()
-    listener = Listener(owner=document.owner, ends_at=now + seconds, farewell=BYE)
+    listener = Listener(
+        owner=document.owner,
+        ends_at=now + seconds,
+        farewell=BYE,
+        wanted=lambda event: event.document_id == document.id and event.version > document.version,
+        counted=False,
+    )
     try:
         await services.hub.join(listener)
         # It may have moved between the first look and joining.
@@ -148,7 +160,9 @@ async def _changed(document: Document, services: Services, *, seconds: float) ->
         if current is None or current.version != document.version:
             return await _again(document, services)
         async with asyncio.timeout(seconds):
-            await _event_of(listener, document.id)
+            # Comments that keep a stream alive are no news here.
+            while isinstance(await listener.queue.get(), bytes):
+                continue
     except TimeoutError:
         pass
     finally:
@@ -163,12 +177,6 @@ async def _again(document: Document, services: Services) -> Document:
     return found
 
 
-async def _event_of(listener: Listener, document_id: UUID) -> None:
-    while (item := await listener.queue.get()) is not None:
-        if not isinstance(item, bytes) and item.event.document_id == document_id:
-            return
-
-
 async def _text(document: Document, services: Services) -> str | None:
     if document.text_key is None:
         return None
@@ -177,17 +185,6 @@ async def _text(document: Document, services: Services) -> str | None:
 
 def _etag(document: Document) -> str:
     return f'"{document.id.hex[-12:]}-{document.version}"'
-
-
-def _status(raw: str | None) -> DocumentStatus | None:
-    if not raw:
-        return None
-    shown = [status for status in DocumentStatus if status is not DocumentStatus.DELETING]
-    if raw.lower() not in shown:
-        detail = f"Must be one of: {', '.join(shown)}."
-        errors = [{"field": "status", "detail": detail}]
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"status: {detail}", errors=errors)
-    return DocumentStatus(raw.lower())
 
 
 def _cursor(last: Document) -> str:

@@ -12,13 +12,13 @@ from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from api_service.auth import Caller
-from api_service.dependencies import Services, ServicesDep, caller
+from api_service.dependencies import Services, ServicesDep, caller, status_filter
 from api_service.event_stream import BYE, REAUTH, Listener, Stream
 from api_service.intake import clean_folder
 from api_service.problems import ProblemError, unauthorized
 from api_service.routes import problems
 from api_service.tokens import TokenError
-from shared.events import FeedEvent
+from shared.events import DELETED, FeedEvent
 
 router = APIRouter(prefix="/documents", tags=["stream"])
 
@@ -66,26 +66,28 @@ async def stream(
             f"At most {settings.max_streams_per_user} streams may be open at once.",
             headers={"Retry-After": "5"},
         )
-    listener = _listener(services, caller)
+    wanted = _filter(document_id, clean_folder(folder or ""), _status(status))
+    listener = _listener(services, caller, wanted)
     head = await services.hub.join(listener)
-    frames = Stream(
-        hub=services.hub,
-        feed=services.backends.feed,
-        encoder=services.encoder,
-        wanted=_filter(document_id, clean_folder(folder or ""), status and status.lower()),
-    ).frames(listener, cursor=last_event_id or cursor, head=head)
+    view = Stream(hub=services.hub, feed=services.backends.feed, encoder=services.encoder)
+    frames = view.frames(listener, cursor=last_event_id or cursor, head=head)
     return StreamingResponse(frames, media_type="text/event-stream", headers=_HEADERS)
 
 
-def _listener(services: Services, caller: Caller) -> Listener:
+def _listener(services: Services, caller: Caller, wanted: Callable[[FeedEvent], bool]) -> Listener:
     """A listener that ends with `bye` after the longest stream, or with `reauth` when its token does."""
     left_seconds = (caller.claims.expires_at - services.clock()).total_seconds()
     longest_seconds = services.settings.stream_seconds
     now = asyncio.get_running_loop().time()
     # A ticket is good for opening only; the stream it opened lives its full time.
     if left_seconds >= longest_seconds or caller.claims.kind == "ticket+jwt":
-        return Listener(owner=caller.user.id, ends_at=now + longest_seconds, farewell=BYE)
-    return Listener(owner=caller.user.id, ends_at=now + left_seconds, farewell=REAUTH)
+        return Listener(owner=caller.user.id, ends_at=now + longest_seconds, farewell=BYE, wanted=wanted)
+    return Listener(owner=caller.user.id, ends_at=now + left_seconds, farewell=REAUTH, wanted=wanted)
+
+
+def _status(raw: str | None) -> str | None:
+    """A status as events carry it. Raises ProblemError for what no event ever says."""
+    return DELETED if raw and raw.lower() == DELETED else status_filter(raw)
 
 
 def _filter(document_id: UUID | None, folder: str, status: str | None) -> Callable[[FeedEvent], bool]:

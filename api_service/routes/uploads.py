@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
+from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep
 from api_service.intake import Refusal, Upload, clean_folder, digest
-from api_service.multipart import oversized, read_parts
+from api_service.multipart import Part, oversized, read_parts
 from api_service.problems import ProblemError, status_of
 from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
 from shared.document import Document
-from shared.errors import IdempotencyMismatchError
+from shared.errors import DocrelayError, IdempotencyMismatchError
 from shared.idempotency import KEPT_FOR, IdempotencyRecord, key_hash
+from shared.settings import Settings
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 
 # What boundaries, part headers and fields may add to the files themselves.
 _FORM_OVERHEAD_BYTES = 1_048_576
+_MAX_FOLDER_CHARS = 1024
 _TRUE, _FALSE = {"true", "1", "yes", "on", ""}, {"false", "0", "no", "off"}
 _BODY = {
     "requestBody": {
@@ -44,6 +48,11 @@ _BODY = {
 }
 
 
+class _Options(TypedDict):
+    folder: str
+    process: bool
+
+
 @router.post(
     "", status_code=202, response_model=UploadOut, responses=problems(401, 408, 413, 415, 422, 503), openapi_extra=_BODY
 )
@@ -56,19 +65,12 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
     hashed = key_hash("POST", "/documents", key) if key else None
     max_bytes = _max_bytes(request, services)
     async with services.upload_slots:
-        parts = read_parts(
-            request.stream(),
-            content_type=request.headers.get("content-type", ""),
-            max_file_bytes=services.settings.max_file_bytes,
-            max_bytes=max_bytes,
-            idle_seconds=services.settings.body_idle_seconds,
-        )
+        parts = _parts(request, services.settings, max_bytes=max_bytes)
         kept = await services.backends.idempotency.recall(owner, hashed, now=services.clock()) if hashed else None
         if kept is not None:
             return _replay(kept, await digest(parts))
-        staged = await services.intake.stage(parts, owner=owner, max_files=services.settings.max_files, key_hash=hashed)
-    folder, process = _folder(staged), _process(staged)
-    documents = [await services.intake.commit(one, folder=folder, process=process) for one in staged.documents]
+        staged, options = await _stage(parts, services, owner=owner, hashed=hashed)
+    documents = [await services.intake.commit(one, **options) for one in staged.documents]
     answer = _answer(staged, documents)
     if hashed:
         await services.backends.idempotency.remember(
@@ -84,6 +86,33 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
     return _response(answer)
 
 
+def _parts(request: Request, settings: Settings, *, max_bytes: int) -> AsyncIterator[Part]:
+    return read_parts(
+        request.stream(),
+        content_type=request.headers.get("content-type", ""),
+        max_files=settings.max_files,
+        max_file_bytes=settings.max_file_bytes,
+        max_bytes=max_bytes,
+        idle_seconds=settings.body_idle_seconds,
+    )
+
+
+async def _stage(
+    parts: AsyncIterator[Part], services: Services, *, owner: UUID, hashed: str | None
+) -> tuple[Upload, _Options]:
+    """Stage the files and read the fields; when either is refused, nothing is left of the request."""
+    upload = Upload()
+    try:
+        max_files = services.settings.max_files
+        await services.intake.stage(upload, parts, owner=owner, max_files=max_files, key_hash=hashed)
+        return upload, _Options(folder=_folder(upload), process=_process(upload))
+    except DocrelayError:
+        # With a key the rows may be those of the same request sent twice: the other may need them.
+        if hashed is None:
+            await services.intake.abandon(upload)
+        raise
+
+
 def _max_bytes(request: Request, services: Services) -> int:
     """How many bytes the whole body may have. Raises ProblemError when its announced length is more."""
     limit = services.settings.max_files * services.settings.max_file_bytes + _FORM_OVERHEAD_BYTES
@@ -95,7 +124,10 @@ def _max_bytes(request: Request, services: Services) -> int:
 def _folder(upload: Upload) -> str:
     if upload.fields.get("profile", "default") not in {"", "default"}:
         raise _invalid("profile", "There is no such profile. The only one is: default.")
-    return clean_folder(upload.fields.get("folder", ""))
+    folder = clean_folder(upload.fields.get("folder", ""))
+    if len(folder) > _MAX_FOLDER_CHARS:
+        raise _invalid("folder", f"Must have at most {_MAX_FOLDER_CHARS} characters.")
+    return folder
 
 
 def _process(upload: Upload) -> bool:
@@ -118,7 +150,7 @@ def _answer(upload: Upload, documents: list[Document]) -> dict[str, Any]:
     items = [UploadItem(id=one.id, filename=one.filename, status=one.status, size=one.size) for one in documents]
     only = items[0] if len(upload.files) == 1 else None
     answer = UploadOut(items=items, errors=errors, id=only and only.id, status=only and only.status)
-    return answer.model_dump(mode="json", exclude_none=True)
+    return answer.model_dump(mode="json", exclude=None if only else {"id", "status"})
 
 
 def _nothing_accepted(upload: Upload, errors: list[UploadError]) -> ProblemError:

@@ -14,11 +14,11 @@ from shared.messages import ProcessMessage
 from shared.ports import Delivery
 from shared.settings import QueueOrder
 
-# A net only: attempts are counted in the store, and far fewer.
 if TYPE_CHECKING:
     from types_aiobotocore_sqs import SQSClient
     from types_aiobotocore_sqs.literals import QueueAttributeNameType
 
+# A net only: attempts are counted in the store, and far fewer.
 _MAX_RECEIVE_COUNT = 20
 _RETENTION_SECONDS = 4 * 24 * 3600
 _DEAD_RETENTION_SECONDS = 14 * 24 * 3600

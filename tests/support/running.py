@@ -13,6 +13,7 @@ import uvicorn
 
 from api_service.__main__ import Server
 from api_service.app import create_app
+from api_service.http_protocol import LimitedHttpProtocol
 from shared.accounts import Role, User
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import open_backends
@@ -30,7 +31,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with open_backends(settings) as backends:
             app = create_app(settings, backends)
-            config = uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)
+            config = uvicorn.Config(app, http=LimitedHttpProtocol, log_config=None, timeout_graceful_shutdown=5)
             server = Server(config, app.state.services)
             running = asyncio.create_task(server.serve(sockets=[listening]))
             await until(_started(server))

@@ -27,7 +27,7 @@ class Block:
 
 
 class EventReader:
-    """One open stream. Every method gives up after a minute."""
+    """One open stream. What waits for more than a block gives up after a minute: heartbeats never end."""
 
     def __init__(self, answer: httpx.Response) -> None:
         self.answer = answer
@@ -36,32 +36,32 @@ class EventReader:
 
     async def block(self) -> Block | None:
         """The next block, whatever it is; None at the end of the stream."""
-        async with asyncio.timeout(_GIVE_UP_SECONDS):
-            # Not aiter_lines(): to httpx a line also ends where JSON text may hold U+2028.
-            while b"\n\n" not in self._buffer:
-                chunk = await anext(self._chunks, None)
-                if chunk is None:
-                    assert not self._buffer, "the stream ended in the middle of a block"
-                    return None
-                self._buffer += chunk
+        # Not aiter_lines(): to httpx a line also ends where JSON text may hold U+2028.
+        while b"\n\n" not in self._buffer:
+            chunk = await anext(self._chunks, None)
+            if chunk is None:
+                assert not self._buffer, "the stream ended in the middle of a block"
+                return None
+            self._buffer += chunk
         raw, _, self._buffer = self._buffer.partition(b"\n\n")
         return _block(raw.decode())
 
     async def events(self, count: int) -> list[Block]:
         """The next `count` events, without comments."""
         found: list[Block] = []
-        while len(found) < count:
-            block = await self.block()
-            assert block is not None, f"the stream ended after {len(found)} of {count} events"
-            if block.event:
-                found.append(block)
+        async with asyncio.timeout(_GIVE_UP_SECONDS):
+            while len(found) < count:
+                block = await self.block()
+                assert block is not None, f"the stream ended after {len(found)} of {count} events"
+                found += [block] if block.event else []
         return found
 
     async def rest(self) -> list[Block]:
         """Every block until the server ends the stream."""
         blocks = []
-        while block := await self.block():
-            blocks.append(block)
+        async with asyncio.timeout(_GIVE_UP_SECONDS):
+            while block := await self.block():
+                blocks.append(block)
         return blocks
 
 

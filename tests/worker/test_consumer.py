@@ -55,6 +55,8 @@ class Model:
 
     async def warm(self) -> None: ...
 
+    async def aclose(self) -> None: ...
+
     async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port has it
         self.texts.append(extraction.text)
         self.at_once += 1
@@ -74,6 +76,7 @@ class Queue(SQSJobQueue):
     def __init__(self, *, client: SQSClient, name: str) -> None:
         super().__init__(client=client, name=name, order="owner", lanes=1)
         self.polling = asyncio.Event()
+        self.answered_polls = 0
         self.received: list[Delivery] = []
         self.hidden_for: list[int] = []
         self.lost_polls = 0
@@ -85,12 +88,19 @@ class Queue(SQSJobQueue):
             raise BackendUnavailableError
         self.polling.set()
         found = await super().receive(limit=limit, wait_seconds=wait_seconds, visibility_seconds=visibility_seconds)
+        self.answered_polls += 1
         self.received += found
         return found
 
     async def extend(self, receipt: str, *, visibility_seconds: int) -> None:
         await super().extend(receipt, visibility_seconds=visibility_seconds)
         self.hidden_for.append(visibility_seconds)
+
+    async def hides_one(self) -> None:
+        async def hidden() -> bool:
+            return bool(self.hidden_for)
+
+        await until(hidden)
 
     async def delete(self, receipt: str) -> None:
         if self.lost_deletes:
@@ -100,7 +110,7 @@ class Queue(SQSJobQueue):
 
 
 @dataclass
-class Shop:
+class World:
     """A database, bucket and queue of the test's own, one model, and consumers on them."""
 
     settings: Settings
@@ -176,173 +186,167 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(own_settings: Settings, own_backends: Backends) -> AsyncIterator[Shop]:
+async def world(own_settings: Settings, own_backends: Backends) -> AsyncIterator[World]:
     async with get_session().create_client("sqs", **client_options(own_settings)) as client:
-        shop = Shop(own_settings, own_backends, Queue(client=client, name=own_settings.queue_name), client)
-        shop.model.gate.set()
-        yield shop
+        world = World(own_settings, own_backends, Queue(client=client, name=own_settings.queue_name), client)
+        world.model.gate.set()
+        yield world
 
 
-async def test_document_completes_and_only_then_its_message_is_deleted(shop: Shop) -> None:
-    shop.model.gate.clear()
-    document = await shop.upload()
-    async with shop.consuming(grace_seconds=30):
-        await shop.all_end(document, status=S.ANALYZING)
-        assert await shop.depth() == 1
-        shop.model.gate.set()
-        await shop.all_end(document)
-        await shop.empties()
+async def test_document_completes_and_only_then_its_message_is_deleted(world: World) -> None:
+    world.model.gate.clear()
+    document = await world.upload()
+    async with world.consuming(grace_seconds=30):
+        await world.all_end(document, status=S.ANALYZING)
+        assert await world.depth() == 1
+        world.model.gate.set()
+        await world.all_end(document)
+        await world.empties()
 
 
-async def test_unknown_messages_are_not_deleted_and_become_dead_letters(shop: Shop) -> None:
+async def test_unknown_messages_are_not_deleted_and_become_dead_letters(world: World) -> None:
     message = ProcessMessage(document_id=uuid4(), run=1, send=1, at=utc_now()).model_dump(mode="json")
     bodies = ["not JSON", json.dumps({**message, "v": 2}), json.dumps({**message, "type": "document.shred"})]
-    url = (await shop.client.get_queue_url(QueueName=f"{shop.settings.queue_name}.fifo"))["QueueUrl"]
+    url = (await world.client.get_queue_url(QueueName=f"{world.settings.queue_name}.fifo"))["QueueUrl"]
     for body in bodies:
         sent = str(uuid4())
-        await shop.client.send_message(QueueUrl=url, MessageBody=body, MessageGroupId=sent, MessageDeduplicationId=sent)
+        await world.client.send_message(
+            QueueUrl=url, MessageBody=body, MessageGroupId=sent, MessageDeduplicationId=sent
+        )
 
     async def buried() -> bool:
-        return await shop.depth("-dead") == len(bodies)
+        return await world.depth("-dead") == len(bodies)
 
-    async with shop.consuming():
+    async with world.consuming():
         await until(buried)
-    assert max(delivery.receive_count for delivery in shop.queue.received) == 20
-    assert await shop.depth() == 0
+    assert max(delivery.receive_count for delivery in world.queue.received) == 20
+    assert await world.depth() == 0
 
 
-async def test_message_behind_a_live_lease_is_hidden_for_its_rest_and_six_seconds(shop: Shop) -> None:
-    document = await shop.upload()
+async def test_message_behind_a_live_lease_is_hidden_for_its_rest_and_six_seconds(world: World) -> None:
+    document = await world.upload()
     claim = move(document, S.PROCESSING, at=utc_now(), lease=lease("somebody", at=utc_now(), seconds=1000))
-    await commit(shop.backends.documents, claim)
-
-    async def hidden() -> bool:
-        return bool(shop.queue.hidden_for)
-
-    async with shop.consuming():
-        await until(hidden)
-    assert 1000 < shop.queue.hidden_for[0] <= 1006
-    assert await shop.depth() == 1
-    assert await shop.claims(document) == 1
+    await commit(world.backends.documents, claim)
+    async with world.consuming():
+        await world.queue.hides_one()
+    assert 1000 < world.queue.hidden_for[0] <= 1006
+    assert await world.depth() == 1
+    assert await world.claims(document) == 1
 
 
-async def test_message_of_a_rate_limited_document_is_hidden_for_as_long_as_the_model_asks(shop: Shop) -> None:
-    shop.model.error = LLMRateLimitedError(retry_after_seconds=16.2)
-    document = await shop.upload()
-
-    async def hidden() -> bool:
-        return bool(shop.queue.hidden_for)
-
-    async with shop.consuming():
-        await until(hidden)
-    assert shop.queue.hidden_for == [17]
-    assert (await shop.statuses(document), await shop.depth()) == ([S.PENDING], 1)
+async def test_message_of_a_rate_limited_document_is_hidden_for_as_long_as_the_model_asks(world: World) -> None:
+    world.model.error = LLMRateLimitedError(retry_after_seconds=16.2)
+    document = await world.upload()
+    async with world.consuming():
+        await world.queue.hides_one()
+    assert world.queue.hidden_for == [17]
+    assert (await world.statuses(document), await world.depth()) == ([S.PENDING], 1)
 
 
 @pytest.mark.parametrize("path", [(S.CANCELLED,), (S.DELETING,)])
-async def test_message_of_a_document_that_needs_nothing_is_deleted(shop: Shop, path: tuple[S, ...]) -> None:
-    await commit(shop.backends.documents, *moves(await shop.upload(), *path, at=utc_now()))
-    async with shop.consuming():
-        await shop.empties()
-    assert shop.model.texts == []
+async def test_message_of_a_document_that_needs_nothing_is_deleted(world: World, path: tuple[S, ...]) -> None:
+    await commit(world.backends.documents, *moves(await world.upload(), *path, at=utc_now()))
+    async with world.consuming():
+        await world.empties()
+    assert world.model.texts == []
 
 
-async def test_stop_lets_a_running_job_finish_within_its_grace(shop: Shop) -> None:
-    shop.model.gate.clear()
-    document = await shop.upload()
-    async with shop.consuming(grace_seconds=30) as stopping:
-        await shop.all_end(document, status=S.ANALYZING)
+async def test_stop_lets_a_running_job_finish_within_its_grace(world: World) -> None:
+    world.model.gate.clear()
+    document = await world.upload()
+    async with world.consuming(grace_seconds=30) as stopping:
+        await world.all_end(document, status=S.ANALYZING)
         stopping.set()
-        shop.model.gate.set()
-    assert (await shop.statuses(document), await shop.depth()) == ([S.COMPLETED], 0)
+        world.model.gate.set()
+    assert (await world.statuses(document), await world.depth()) == ([S.COMPLETED], 0)
 
 
-async def test_stop_gives_a_job_that_outlasts_its_grace_back_at_once(shop: Shop) -> None:
-    shop.model.gate.clear()
-    document = await shop.upload()
-    async with shop.consuming(grace_seconds=0):
-        await shop.all_end(document, status=S.ANALYZING)
-    released = await shop.backends.documents.get(document.id)
+async def test_stop_gives_a_job_that_outlasts_its_grace_back_at_once(world: World) -> None:
+    world.model.gate.clear()
+    document = await world.upload()
+    async with world.consuming(grace_seconds=0):
+        await world.all_end(document, status=S.ANALYZING)
+    released = await world.backends.documents.get(document.id)
     assert released is not None
     assert (released.status, released.attempt, released.lease) == (S.PENDING, 0, None)
-    (again,) = await shop.queue.receive(limit=1, wait_seconds=1, visibility_seconds=1)
+    (again,) = await world.queue.receive(limit=1, wait_seconds=1, visibility_seconds=1)
     assert again.receive_count == 2
 
 
-async def test_stop_with_an_idle_poll_ends_after_the_poll(shop: Shop) -> None:
-    async with shop.consuming() as stopping:
-        await shop.queue.polling.wait()
+async def test_stop_with_an_idle_poll_ends_after_the_poll(world: World) -> None:
+    async with world.consuming() as stopping:
+        await world.queue.polling.wait()
         stopping.set()
-    assert shop.queue.received == []
+    assert (world.queue.answered_polls, world.queue.received) == (1, [])
 
 
-async def test_message_that_the_last_poll_brings_is_given_back_at_once(shop: Shop) -> None:
-    async with shop.consuming(shop.consumer(wait_seconds=20)) as stopping:
-        await shop.queue.polling.wait()
+async def test_message_that_the_last_poll_brings_is_given_back_at_once(world: World) -> None:
+    async with world.consuming(world.consumer(wait_seconds=20)) as stopping:
+        await world.queue.polling.wait()
         stopping.set()
-        document = await shop.upload()
-    assert shop.queue.hidden_for == [0]
-    assert await shop.claims(document) == 0
-    (again,) = await shop.queue.receive(limit=1, wait_seconds=1, visibility_seconds=1)
+        document = await world.upload()
+    assert world.queue.hidden_for == [0]
+    assert await world.claims(document) == 0
+    (again,) = await world.queue.receive(limit=1, wait_seconds=1, visibility_seconds=1)
     assert again.receive_count == 2
 
 
-async def test_as_many_owners_are_served_at_once_as_there_are_slots(shop: Shop) -> None:
-    shop.model.gate.clear()
-    documents = [await shop.upload() for _ in range(4)]
+async def test_as_many_owners_are_served_at_once_as_there_are_slots(world: World) -> None:
+    world.model.gate.clear()
+    documents = [await world.upload() for _ in range(4)]
 
     async def busy() -> bool:
-        return shop.model.at_once == 3
+        return world.model.at_once == 3
 
-    async with shop.consuming(shop.consumer(slots=3)):
+    async with world.consuming(world.consumer(slots=3)):
         await until(busy)
-        shop.model.gate.set()
-        await shop.all_end(*documents)
-    assert shop.model.most_at_once == 3
+        world.model.gate.set()
+        await world.all_end(*documents)
+    assert world.model.most_at_once == 3
 
 
-async def test_one_owner_is_served_one_at_a_time_in_upload_order(shop: Shop) -> None:
+async def test_one_owner_is_served_one_at_a_time_in_upload_order(world: World) -> None:
     owner, texts = uuid4(), [f"Note {number}." for number in range(8)]
-    documents = [await shop.upload(text, owner=owner) for text in texts]
-    async with shop.consuming(shop.consumer(slots=3), shop.consumer(slots=3)):
-        await shop.all_end(*documents)
-    assert (shop.model.texts, shop.model.most_at_once) == (texts, 1)
+    documents = [await world.upload(text, owner=owner) for text in texts]
+    async with world.consuming(world.consumer(slots=3), world.consumer(slots=3)):
+        await world.all_end(*documents)
+    assert (world.model.texts, world.model.most_at_once) == (texts, 1)
 
 
-async def test_two_workers_share_the_work_and_claim_each_document_once(shop: Shop) -> None:
-    documents = [await shop.upload() for _ in range(10)]
-    async with shop.consuming(shop.consumer(slots=2), shop.consumer(slots=2)):
-        await shop.all_end(*documents)
-    assert [await shop.claims(document) for document in documents] == [1] * 10
+async def test_two_workers_share_the_work_and_claim_each_document_once(world: World) -> None:
+    documents = [await world.upload() for _ in range(10)]
+    async with world.consuming(world.consumer(slots=2), world.consumer(slots=2)):
+        await world.all_end(*documents)
+    assert [await world.claims(document) for document in documents] == [1] * 10
 
 
-async def test_delete_with_a_stale_receipt_is_harmless(shop: Shop) -> None:
-    shop.model.gate.clear()
-    document = await shop.upload()
-    async with shop.consuming():
-        await shop.all_end(document, status=S.ANALYZING)
-        (taken,) = shop.queue.received
-        await shop.queue.extend(taken.receipt, visibility_seconds=0)
-        (again,) = await shop.backends.queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)
-        shop.model.gate.set()
-        await shop.all_end(document)
-        await shop.backends.queue.extend(again.receipt, visibility_seconds=0)
-        await shop.empties()
-    assert await shop.claims(document) == 1
+async def test_delete_with_a_stale_receipt_is_harmless(world: World) -> None:
+    world.model.gate.clear()
+    document = await world.upload()
+    async with world.consuming():
+        await world.all_end(document, status=S.ANALYZING)
+        (taken,) = world.queue.received
+        await world.queue.extend(taken.receipt, visibility_seconds=0)
+        (again,) = await world.backends.queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)
+        world.model.gate.set()
+        await world.all_end(document)
+        await world.backends.queue.extend(again.receipt, visibility_seconds=0)
+        await world.empties()
+    assert await world.claims(document) == 1
 
 
-async def test_lost_delete_is_made_good_at_the_next_delivery(shop: Shop) -> None:
-    shop.queue.lost_deletes = 1
-    document = await shop.upload()
-    async with shop.consuming(shop.consumer(visibility_seconds=1)):
-        await shop.all_end(document)
-        await shop.empties()
-    assert len(shop.queue.received) == 2
-    assert await shop.claims(document) == 1
+async def test_lost_delete_is_made_good_at_the_next_delivery(world: World) -> None:
+    world.queue.lost_deletes = 1
+    document = await world.upload()
+    async with world.consuming(world.consumer(visibility_seconds=1)):
+        await world.all_end(document)
+        await world.empties()
+    assert len(world.queue.received) == 2
+    assert await world.claims(document) == 1
 
 
-async def test_polling_goes_on_after_the_queue_did_not_answer(shop: Shop) -> None:
-    shop.queue.lost_polls = 1
-    document = await shop.upload()
-    async with shop.consuming():
-        await shop.all_end(document)
+async def test_polling_goes_on_after_the_queue_did_not_answer(world: World) -> None:
+    world.queue.lost_polls = 1
+    document = await world.upload()
+    async with world.consuming():
+        await world.all_end(document)

@@ -16,6 +16,8 @@ class Analyzer(Protocol):
         """Load what is slow to load, so that the first document does not wait for it."""
         ...
 
+    async def aclose(self) -> None: ...
+
     async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
         """Return the whole report, receipts included.
 

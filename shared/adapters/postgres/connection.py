@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,6 +18,10 @@ Row = DictRow
 Parameters = Mapping[str, Any]
 
 _CHECKOUT_SECONDS = 10.0
+# No statement of ours takes long; a server that does not answer for so long is as good as gone.
+_ANSWER_SECONDS = 20.0
+_OPTIONS = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=10s"
+_LIVENESS = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
 
 
 @asynccontextmanager
@@ -25,7 +30,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
     pool: Pool = AsyncConnectionPool(
         url,
         connection_class=psycopg.AsyncConnection[DictRow],
-        kwargs={"row_factory": dict_row, "autocommit": True},
+        kwargs={"row_factory": dict_row, "autocommit": True, "options": _OPTIONS, **_LIVENESS},
         min_size=1,
         max_size=size,
         timeout=_CHECKOUT_SECONDS,
@@ -42,21 +47,30 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
 
 
 class translated:  # noqa: N801 - reads as a word in `with translated():`
-    """Turn a lost or refused connection into BackendUnavailableError."""
+    """Turn a lost, refused or silent connection into BackendUnavailableError."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout):
+        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout | TimeoutError):
             raise BackendUnavailableError("PostgreSQL did not answer.") from error
+        if isinstance(error, psycopg.errors.UndefinedTable):
+            raise BackendUnavailableError("PostgreSQL has no schema yet. Run: docrelay db upgrade") from error
+
+
+@asynccontextmanager
+async def connected(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+    """A connection of the pool. Raises BackendUnavailableError."""
+    with translated():
+        async with asyncio.timeout(_ANSWER_SECONDS), pool.connection() as connection:
+            yield connection
 
 
 async def fetch_all(pool: Pool, query: str, parameters: Parameters | None = None) -> list[Row]:
-    with translated():
-        async with pool.connection() as connection:
-            cursor = await connection.execute(query.encode(), parameters)
-            return await cursor.fetchall()
+    async with connected(pool) as connection:
+        cursor = await connection.execute(query.encode(), parameters)
+        return await cursor.fetchall()
 
 
 async def fetch_one(pool: Pool, query: str, parameters: Parameters | None = None) -> Row | None:
@@ -66,7 +80,6 @@ async def fetch_one(pool: Pool, query: str, parameters: Parameters | None = None
 
 async def execute(pool: Pool, query: str, parameters: Parameters | None = None) -> int:
     """Run a statement without a result; returns the number of rows that it touched."""
-    with translated():
-        async with pool.connection() as connection:
-            cursor = await connection.execute(query.encode(), parameters)
-            return cursor.rowcount
+    async with connected(pool) as connection:
+        cursor = await connection.execute(query.encode(), parameters)
+        return cursor.rowcount

@@ -10,7 +10,7 @@ from uuid import UUID
 import psycopg
 
 from shared.adapters.postgres import rows
-from shared.adapters.postgres.connection import Pool, execute, fetch_all, fetch_one, translated
+from shared.adapters.postgres.connection import Pool, connected, execute, fetch_all, fetch_one
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, HistoryEntry
 from shared.errors import BackendUnavailableError, MoveRefusedError
 from shared.ports import ListFilter, ListPosition
@@ -119,14 +119,13 @@ class PostgresDocumentStore:
     async def _write(self, changes: Sequence[Change]) -> bool:
         """Whether all the changes were written; none is when one is refused."""
         moved = False
-        with translated():
-            async with self._pool.connection() as connection, connection.transaction():
-                for change in changes:
-                    cursor = await connection.execute(_MOVE.encode(), rows.change_row(change))
-                    if cursor.rowcount == 0:
-                        raise psycopg.Rollback
-                moved = True
-        return moved
+        async with connected(self._pool) as connection, connection.transaction():
+            for change in changes:
+                cursor = await connection.execute(_MOVE.encode(), rows.change_row(change))
+                if cursor.rowcount == 0:
+                    raise psycopg.Rollback
+            moved = True
+        return moved  # noqa: RET504 - a rollback ends the block above without an error
 
     async def confirm_sent(self, document: Document, *, due_at: datetime) -> None:
         await execute(

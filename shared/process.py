@@ -1,0 +1,25 @@
+"""The frame of every process of ours: settings, log, and an error at start as one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from shared import log
+from shared.errors import BackendUnavailableError, ConfigurationError
+from shared.settings import Settings
+
+Run = Callable[[Coroutine[Any, Any, None]], None]
+
+
+def run_service(name: str, serve: Callable[[Settings], Coroutine[Any, Any, None]], *, run: Run) -> int:
+    """Run `serve` with the settings of the environment; returns the exit code: 0, 2 (usage) or 3 (unreachable)."""
+    try:
+        settings = Settings.load()
+        log.configure(level=settings.log_level, service=name)
+        run(serve(settings))
+    except (BackendUnavailableError, ConfigurationError) as exc:
+        print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201
+        return 2 if isinstance(exc, ConfigurationError) else 3
+    return 0
