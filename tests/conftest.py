@@ -54,11 +54,13 @@ async def stack_settings(emulator: Emulator, postgres: EmbeddedPostgres) -> Sett
 
 
 @pytest.fixture(scope="session")
-def template(emulator: Emulator, postgres: EmbeddedPostgres) -> str:
-    """The name of a database with the newest schema, to be copied."""
+async def template(emulator: Emulator, postgres: EmbeddedPostgres) -> str:
+    """The name of a database with the newest schema and the first admin, to be copied."""
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute("CREATE DATABASE template_docrelay")
-    upgrade_database(settings_for(emulator, _database_url(postgres, "template_docrelay"), name="template"))
+    settings = settings_for(emulator, _database_url(postgres, "template_docrelay"), name="template")
+    upgrade_database(settings)
+    await provision(settings)
     return "template_docrelay"
 
 

@@ -51,6 +51,12 @@ def copy(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def already() -> set[str]:
+    """What is broken in the checkout, which fails one test here and not all."""
+    return broken_contracts(lint(ROOT))
+
+
 def lint(folder: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(folder), "NO_COLOR": "1", "COLUMNS": "200"}
     return subprocess.run(
@@ -68,25 +74,28 @@ def test_contracts_hold() -> None:
     assert "0 broken" in result.stdout
 
 
-def test_contracts_hold_in_untouched_copy(copy: Path) -> None:
+def test_untouched_copy_is_judged_like_the_checkout(copy: Path, already: set[str]) -> None:
     result = lint(copy)
-    assert result.returncode == 0, result.stdout
+    assert broken_contracts(result) == already, result.stdout
+    assert bool(result.returncode) is bool(already)
 
 
 @pytest.mark.parametrize(("module", "line", "contracts"), BREACHES)
 def test_planted_import_breaks_its_contract_and_no_other(
-    copy: Path, module: str, line: str, contracts: set[str]
+    copy: Path, already: set[str], module: str, line: str, contracts: set[str]
 ) -> None:
     with (copy / module).open("a") as source:
         source.write(f"\n{line}\n")
     result = lint(copy)
     assert result.returncode != 0
-    assert broken_contracts(result) == contracts, result.stdout
+    assert broken_contracts(result) - already == contracts, result.stdout
 
 
 @pytest.mark.parametrize(("module", "contract"), UNPLACED)
-def test_unplaced_module_breaks_contract_of_its_folder(copy: Path, module: str, contract: str) -> None:
+def test_unplaced_module_breaks_contract_of_its_folder(
+    copy: Path, already: set[str], module: str, contract: str
+) -> None:
     (copy / module).write_text('"""Nobody has placed this."""\n')
     result = lint(copy)
     assert result.returncode != 0
-    assert broken_contracts(result) == {contract}, result.stdout
+    assert broken_contracts(result) - already == {contract}, result.stdout

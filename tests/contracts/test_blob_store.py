@@ -11,6 +11,12 @@ from shared.bootstrap import Backends
 from shared.errors import BlobMissingError
 
 
+@pytest.fixture
+def store() -> str:
+    """A bucket is the same beside any store."""
+    return "postgres"
+
+
 async def test_bytes_come_back_as_they_went_in(backends: Backends) -> None:
     key, body = f"o/{uuid4()}/original", bytes(range(256)) * 1000
     await backends.blobs.put(key, bytearray(body), content_type="application/pdf")

@@ -1,44 +1,25 @@
-"""What every document store promises."""
+"""What every document store promises about moves, and about what is left of a deleted document."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
-from uuid import uuid4
+from datetime import UTC, datetime
 
 import pytest
 
 from shared.bootstrap import Backends
-from shared.document import TRANSITIONS, Document, DocumentStatus
+from shared.document import IDLE, TRANSITIONS, DocumentStatus
 from shared.errors import MoveRefusedError
 from shared.events import DELETED
-from shared.ports import ListFilter, ListPosition
+from shared.ports import ListFilter
+from tests.contracts.paths import PATHS, stored
 from tests.support.builders import NOW, lease, move, moves, new_document
 
 S = DocumentStatus
-# The shortest way to each status, for tests that need a document there.
-PATHS: dict[DocumentStatus, tuple[DocumentStatus, ...]] = {
-    S.UPLOADING: (),
-    S.UPLOADED: (S.UPLOADED,),
-    S.PENDING: (S.UPLOADED, S.PENDING),
-    S.PROCESSING: (S.UPLOADED, S.PENDING, S.PROCESSING),
-    S.ANALYZING: (S.UPLOADED, S.PENDING, S.PROCESSING, S.ANALYZING),
-    S.COMPLETED: (S.UPLOADED, S.PENDING, S.PROCESSING, S.ANALYZING, S.COMPLETED),
-    S.FAILED: (S.UPLOADED, S.PENDING, S.PROCESSING, S.FAILED),
-    S.CANCELLED: (S.UPLOADED, S.PENDING, S.CANCELLED),
-    S.DELETING: (S.UPLOADED, S.DELETING),
-}
+# A tombstone of this time is not yet for time to live, which may take an item away at any moment.
+FAR = datetime(2100, 1, 1, tzinfo=UTC)
 LEGAL = [(start, end) for start, ends in TRANSITIONS.items() for end in sorted(ends)]
-
-
-async def stored(backends: Backends, status: DocumentStatus, document: Document | None = None) -> Document:
-    document = document or new_document()
-    await backends.documents.insert(document)
-    for change in moves(document, *PATHS[status]):
-        await backends.documents.apply(change)
-        document = change.after
-    return document
 
 
 @pytest.mark.parametrize(("start", "end"), LEGAL)
@@ -57,9 +38,32 @@ async def test_illegal_move_is_refused_by_the_database_itself(backends: Backends
     # A legal change dressed up: the store must not rely on `advance` alone.
     somewhere_legal = next(status for status in TRANSITIONS if end in TRANSITIONS[status])
     template = move(replace(document, status=somewhere_legal, lease=lease()), end)
-    with pytest.raises(Exception, match="document_history"):
+    with pytest.raises(Exception, match=r"document_history|cannot become"):
         await backends.documents.apply(replace(template, before=document))
     assert await backends.documents.get(document.id) == document
+
+
+@pytest.mark.parametrize(("status", "due_at"), [(S.PENDING, None), (S.PROCESSING, None), (S.COMPLETED, NOW)])
+async def test_move_that_forgets_a_document_or_wakes_an_idle_one_is_refused_by_the_store_itself(
+    backends: Backends, status: S, due_at: datetime | None
+) -> None:
+    assert (status in IDLE) == (due_at is not None)
+    change = move(await stored(backends, PATHS[status][-2]), status)
+    with pytest.raises(Exception, match=r"documents_due|cannot be due"):
+        await backends.documents.apply(replace(change, after=replace(change.after, due_at=due_at)))
+    assert await backends.documents.get(change.before.id) == change.before
+
+
+async def test_every_fact_of_a_document_comes_back(backends: Backends) -> None:
+    document = new_document(filename="Übersicht 概要.pdf", folder="a/ß", size=2**40)
+    analyzing = await stored(backends, S.ANALYZING, document)
+    completed = move(analyzing, S.COMPLETED, pages=3, text_key=f"{document.prefix}text-1-1.txt", folder="b")
+    await backends.documents.apply(completed)
+    assert await backends.documents.get(document.id) == completed.after
+    assert (await backends.documents.page(document.owner, where=ListFilter(), limit=1, after=None)) == [completed.after]
+    restarted = move(completed.after, S.PENDING, pages=None, text_key=None, report=None)
+    await backends.documents.apply(restarted)
+    assert await backends.documents.get(document.id) == restarted.after
 
 
 async def test_same_id_is_inserted_once(backends: Backends) -> None:
@@ -87,17 +91,6 @@ async def test_stale_fence_is_refused_after_a_lost_lease(backends: Backends) -> 
     assert (await backends.documents.get(claimed.id)) == again.after
 
 
-async def test_stale_fence_does_not_extend_a_lease(backends: Backends) -> None:
-    claimed = await stored(backends, S.PROCESSING)
-    later = NOW + timedelta(minutes=5)
-    assert await backends.documents.extend_lease(claimed.id, fence=claimed.fence, until=later)
-    assert not await backends.documents.extend_lease(claimed.id, fence=claimed.fence - 1, until=later)
-    extended = await backends.documents.get(claimed.id)
-    assert extended is not None
-    assert extended.lease is not None
-    assert extended.lease.until == extended.due_at == later
-
-
 async def test_own_write_is_recognised_when_it_is_made_again(backends: Backends) -> None:
     change = move(await stored(backends, S.PENDING), S.PROCESSING)
     await backends.documents.apply(change)
@@ -113,6 +106,31 @@ async def test_refused_chain_writes_nothing(backends: Backends) -> None:
     assert await backends.documents.get(document.id) == document
 
 
+async def test_chain_of_moves_is_one_write(backends: Backends) -> None:
+    document = await stored(backends, S.PENDING)
+    chain = moves(document, S.PROCESSING, S.ANALYZING, S.COMPLETED)
+    await backends.documents.apply(*chain)
+    await backends.documents.apply(*chain)
+    assert await backends.documents.get(document.id) == chain[-1].after
+    history = await backends.documents.history(document.id)
+    assert history[2:] == [change.entry for change in chain]
+    events = await backends.feed.events(document.owner, after=2, limit=10)
+    assert [(event.seq, event.version, event.status) for event in events] == [
+        (3, 3, S.PROCESSING),
+        (4, 4, S.ANALYZING),
+        (5, 5, S.COMPLETED),
+    ]
+
+
+async def test_move_of_a_document_that_is_not_there_is_refused(backends: Backends) -> None:
+    document = new_document()
+    with pytest.raises(MoveRefusedError):
+        await backends.documents.apply(move(document, S.UPLOADED))
+    assert await backends.documents.get(document.id) is None
+    assert await backends.documents.history(document.id) == []
+    assert await backends.feed.events(document.owner, after=0, limit=10) == []
+
+
 async def test_history_has_every_move_in_order(backends: Backends) -> None:
     document = await stored(backends, S.COMPLETED)
     history = await backends.documents.history(document.id)
@@ -121,130 +139,11 @@ async def test_history_has_every_move_in_order(backends: Backends) -> None:
     assert [entry.previous for entry in history[1:]] == [entry.status for entry in history[:-1]]
 
 
-async def test_a_move_and_its_event_are_one(backends: Backends) -> None:
-    document = await stored(backends, S.FAILED)
-    events = await backends.feed.events(document.owner, after=0, limit=10)
-    assert [(event.seq, event.status) for event in events] == list(enumerate(PATHS[S.FAILED], 1))
-    assert (events[-1].error_code, events[-1].error_detail) == ("corrupt", "The document is damaged.")
-    head = (await backends.feed.heads([document.owner]))[document.owner]
-    assert head.seq == 4
-
-
-async def test_concurrent_moves_of_one_owner_leave_no_hole_in_the_feed(backends: Backends) -> None:
-    owner = uuid4()
-    documents = [await stored(backends, S.UPLOADED, new_document(owner=owner)) for _ in range(20)]
-    await asyncio.gather(*(backends.documents.apply(move(document, S.PENDING)) for document in documents))
-    events = await backends.feed.events(owner, after=0, limit=100)
-    assert [event.seq for event in events] == list(range(1, 41))
-
-
-async def test_owner_without_events_has_a_feed(backends: Backends) -> None:
-    owner = uuid4()
-    head = (await backends.feed.heads([owner]))[owner]
-    assert (head.seq, head.floor) == (0, 0)
-    assert (await backends.feed.heads([owner]))[owner] == head
-
-
-async def test_due_documents_are_found_and_idle_ones_are_not(own_backends: Backends) -> None:
-    due = {status: await stored(own_backends, status) for status in S}
-    found = await own_backends.documents.due(now=NOW + timedelta(days=1), limit=100)
-    waiting = {S.UPLOADING, S.PENDING, S.PROCESSING, S.ANALYZING, S.DELETING}
-    assert {document.id for document in found} == {due[status].id for status in waiting}
-    assert await own_backends.documents.due(now=NOW - timedelta(seconds=1), limit=100) == []
-
-
-async def test_a_send_is_counted_once(backends: Backends) -> None:
-    document = await stored(backends, S.PENDING)
-    due_at = NOW + timedelta(minutes=1)
-    counted = await backends.documents.count_send(document, due_at=due_at)
-    assert counted is not None
-    assert (counted.send, counted.due_at, counted.version) == (document.send + 1, due_at, document.version)
-    assert await backends.documents.count_send(document, due_at=due_at) is None
-
-
-async def test_a_claim_keeps_a_send_that_was_counted_meanwhile(backends: Backends) -> None:
-    document = await stored(backends, S.PENDING)
-    await backends.documents.count_send(document, due_at=NOW)
-    await backends.documents.apply(move(document, S.PROCESSING))
-    claimed = await backends.documents.get(document.id)
-    assert claimed is not None
-    assert claimed.send == document.send + 1
-
-
-async def test_confirmed_send_does_not_touch_a_document_that_moved_on(backends: Backends) -> None:
-    document = await stored(backends, S.PENDING)
-    change = move(document, S.PROCESSING)
-    await backends.documents.apply(change)
-    await backends.documents.confirm_sent(document, due_at=NOW + timedelta(hours=1))
-    assert await backends.documents.get(document.id) == change.after
-
-
-async def test_leases_of_a_dead_worker_are_due_now(own_backends: Backends) -> None:
-    mine = await stored(own_backends, S.PROCESSING)
-    assert await own_backends.documents.expire_leases("worker-a", now=NOW) == 1
-    assert await own_backends.documents.expire_leases("worker-b", now=NOW) == 0
-    found = await own_backends.documents.due(now=NOW, limit=10)
-    assert [document.id for document in found] == [mine.id]
-    assert not found[0].lease_is_live(NOW)
-
-
-async def test_lost_queue_makes_every_document_that_waits_for_a_message_due(own_backends: Backends) -> None:
-    pending, orphaned, held = [await stored(own_backends, status) for status in (S.PENDING, S.ANALYZING, S.PROCESSING)]
-    await stored(own_backends, S.COMPLETED)
-    # The orphan's worker is dead, and its message was already sent again.
-    await own_backends.documents.expire_leases("worker-a", now=NOW)
-    assert await own_backends.documents.extend_lease(held.id, fence=held.fence, until=NOW + timedelta(minutes=1))
-    assert await own_backends.documents.hasten(now=NOW) == 2
-    due = await own_backends.documents.due(now=NOW, limit=10)
-    assert {document.id for document in due} == {pending.id, orphaned.id}
-
-
-async def test_foreign_and_deleting_documents_are_not_found(backends: Backends) -> None:
-    document = await stored(backends, S.COMPLETED)
-    assert await backends.documents.find(document.id, owner=document.owner) == document
-    assert await backends.documents.find(document.id, owner=uuid4()) is None
-    await backends.documents.apply(move(document, S.DELETING))
-    assert await backends.documents.find(document.id, owner=document.owner) is None
-    page = await backends.documents.page(document.owner, where=ListFilter(), limit=10, after=None)
-    assert page == []
-
-
-async def test_pages_are_newest_first_and_meet_without_gap_or_overlap(backends: Backends) -> None:
-    owner = uuid4()
-    # Three share one time, so that the id has to decide.
-    times = [NOW, NOW, NOW, NOW + timedelta(seconds=1), NOW - timedelta(seconds=1)]
-    documents = [new_document(owner=owner, at=at) for at in times]
-    for document in documents:
-        await backends.documents.insert(document)
-    expected = [d.id for d in sorted(documents, key=lambda d: (d.created_at, d.id), reverse=True)]
-    seen, after = [], None
-    for _ in range(3):
-        page = await backends.documents.page(owner, where=ListFilter(), limit=2, after=after)
-        seen += [document.id for document in page]
-        after = ListPosition(created_at=page[-1].created_at, id=page[-1].id)
-    assert seen == expected
-
-
-async def test_lists_filter_by_status_and_by_folder_with_subfolders(backends: Backends) -> None:
-    owner = uuid4()
-    for folder in ("a", "a/b", "ab", "a%"):
-        await backends.documents.insert(new_document(owner=owner, folder=folder))
-    await stored(backends, S.COMPLETED, new_document(owner=owner, folder="a"))
-
-    async def folders(where: ListFilter) -> list[str]:
-        page = await backends.documents.page(owner, where=where, limit=10, after=None)
-        return sorted(document.folder for document in page)
-
-    assert await folders(ListFilter(folder="a")) == ["a", "a", "a/b"]
-    assert await folders(ListFilter(status=S.COMPLETED)) == ["a"]
-    assert await folders(ListFilter(status=S.FAILED)) == []
-
-
 async def test_tombstone_keeps_no_trace_but_id_owner_and_fence(backends: Backends) -> None:
     document = await stored(backends, S.COMPLETED, new_document(folder="secret-folder", filename="secret-name.pdf"))
     change = move(document, S.DELETING)
     await backends.documents.apply(change)
-    await backends.documents.entomb(change.after, now=NOW)
+    await backends.documents.entomb(change.after, now=FAR)
     tomb = await backends.documents.get(document.id)
     assert tomb is not None
     assert tomb.entombed
@@ -255,6 +154,33 @@ async def test_tombstone_keeps_no_trace_but_id_owner_and_fence(backends: Backend
     assert "secret" not in repr(events)
     await backends.documents.discard(tomb)
     assert await backends.documents.get(document.id) is None
+
+
+async def test_only_a_deleting_document_is_entombed_and_twice_is_harmless(backends: Backends) -> None:
+    document = await stored(backends, S.COMPLETED)
+    await backends.documents.entomb(replace(document, status=S.DELETING), now=FAR)
+    assert await backends.documents.get(document.id) == document
+    assert len(await backends.documents.history(document.id)) == document.version
+    change = move(document, S.DELETING)
+    await backends.documents.apply(change)
+    await backends.documents.entomb(change.after, now=FAR)
+    tomb = await backends.documents.get(document.id)
+    await backends.documents.entomb(change.after, now=FAR)
+    assert await backends.documents.get(document.id) == tomb
+
+
+async def test_nothing_brings_a_tombstone_back(backends: Backends) -> None:
+    claimed = await stored(backends, S.PROCESSING)
+    deleting = move(claimed, S.DELETING)
+    await backends.documents.apply(deleting)
+    await backends.documents.entomb(deleting.after, now=FAR)
+    with pytest.raises(MoveRefusedError):
+        await backends.documents.apply(move(claimed, S.ANALYZING))
+    assert not await backends.documents.extend_lease(claimed.id, fence=claimed.fence, until=FAR)
+    assert not await backends.documents.insert(claimed)
+    tomb = await backends.documents.get(claimed.id)
+    assert tomb is not None
+    assert tomb.entombed
 
 
 async def test_discard_spares_a_document_that_moved_on(backends: Backends) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import pytest
+from aiobotocore.session import get_session
 
 from shared.adapters.aws import client_options
 from shared.bootstrap import Backends, _queue
@@ -18,6 +19,12 @@ from tests.support.builders import NOW
 
 def message(*, document_id: UUID | None = None, send: int = 1) -> ProcessMessage:
     return ProcessMessage(document_id=document_id or uuid4(), run=1, send=send, at=NOW)
+
+
+@pytest.fixture
+def store() -> str:
+    """A queue is the same beside any store."""
+    return "postgres"
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ async def test_same_send_is_delivered_once_and_a_resend_again(own_backends: Back
 async def test_lanes_let_one_owner_have_several_at_a_time(own_settings: Settings) -> None:
     owner, lanes = uuid4(), 4
     settings = own_settings.model_copy(update={"lanes_per_owner": lanes})
-    async with _queue(settings) as queue:
+    async with _queue(settings, get_session()) as queue:
         for lane in range(lanes):
             await queue.send(message(document_id=UUID(int=(uuid4().int // lanes) * lanes + lane)), owner=owner)
         deliveries = [
@@ -113,7 +120,7 @@ async def test_lanes_let_one_owner_have_several_at_a_time(own_settings: Settings
 
 
 async def test_setting_up_again_changes_nothing(own_settings: Settings) -> None:
-    async with _queue(own_settings) as queue:
+    async with _queue(own_settings, get_session()) as queue:
         assert await queue.create() is False
 
 

@@ -1,0 +1,1 @@
+"""The DynamoDB store: one table, one transaction a move."""

@@ -1,0 +1,102 @@
+"""DynamoDBAccountStore: users, their unique names, and refresh families."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from dataclasses import asdict
+from datetime import datetime
+from uuid import UUID
+
+from shared.accounts import RefreshFamily, Role, User
+from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb.expressions import NEW, STORED, Key, Values, item, plain, put, update
+from shared.adapters.dynamodb.table import REFUSED, CanceledError, Table, pauses
+from shared.errors import BackendUnavailableError
+
+# Written with every user, so that nobody has to scan the table for one.
+_ANY_USER = items.key("UN", "ANY")
+_ROTATES = "#counter = :counter AND #revoked = :no AND #expires_at > :now"
+
+
+class DynamoDBAccountStore:
+    def __init__(self, *, table: Table) -> None:
+        self._table = table
+
+    async def add_user(self, user: User) -> bool:
+        values = {name: value for name, value in asdict(user).items() if name != "id"}
+        for pause in pauses():
+            try:
+                await self._table.transact(
+                    ("Put", put({**_name_key(user.name), "user_id": user.id}, condition=NEW)),
+                    ("Put", put({**_user_key(user.id), **values}, condition=NEW)),
+                    ("Put", {"Item": item(_ANY_USER)}),
+                )
+            except CanceledError as exc:
+                if REFUSED in exc.codes:
+                    return False
+            else:
+                return True
+            await asyncio.sleep(pause)
+        raise BackendUnavailableError("DynamoDB is too busy to add a user.")
+
+    async def user_named(self, name: str) -> User | None:
+        stored = await self._table.get(_name_key(name))
+        return await self.user(UUID(plain(stored)["user_id"])) if stored else None
+
+    async def user(self, user_id: UUID) -> User | None:
+        stored = await self._table.get(_user_key(user_id))
+        if stored is None:
+            return None
+        values = plain(stored)
+        return User(
+            id=user_id,
+            name=values["name"],
+            password_hash=values["password_hash"],
+            role=Role(values["role"]),
+            disabled=values["disabled"],
+            token_epoch=values["token_epoch"],
+            created_at=datetime.fromisoformat(values["created_at"]),
+        )
+
+    async def has_users(self) -> bool:
+        return await self._table.get(_ANY_USER) is not None
+
+    async def start_family(self, family: RefreshFamily) -> None:
+        values = {name: value for name, value in asdict(family).items() if name != "id"}
+        ttl = {"ttl": int(family.expires_at.timestamp())}
+        await self._table.put(put({**_family_key(family.id), **values, **ttl}, condition=NEW))
+
+    async def family(self, family_id: UUID) -> RefreshFamily | None:
+        stored = await self._table.get(_family_key(family_id))
+        if stored is None:
+            return None
+        values = plain(stored)
+        return RefreshFamily(
+            id=family_id,
+            user_id=UUID(values["user_id"]),
+            counter=values["counter"],
+            rotated_at=datetime.fromisoformat(values["rotated_at"]),
+            expires_at=datetime.fromisoformat(values["expires_at"]),
+            revoked=values["revoked"],
+        )
+
+    async def rotate(self, family_id: UUID, *, counter: int, now: datetime) -> bool:
+        moved: Values = {"counter": counter + 1, "rotated_at": now}
+        given: Values = {"counter": counter, "no": False, "now": now}
+        return await self._table.update(update(_family_key(family_id), moved, condition=_ROTATES, given=given))
+
+    async def revoke(self, family_id: UUID) -> None:
+        await self._table.update(update(_family_key(family_id), {"revoked": True}, condition=STORED))
+
+
+def _user_key(user_id: UUID) -> Key:
+    return items.key(f"U#{user_id}", "P")
+
+
+def _name_key(name: str) -> Key:
+    return items.key(f"UN#{hashlib.sha256(name.casefold().encode()).hexdigest()}", "U")
+
+
+def _family_key(family_id: UUID) -> Key:
+    return items.key(f"RT#{family_id}", "F")

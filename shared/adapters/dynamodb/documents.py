@@ -1,0 +1,218 @@
+"""DynamoDBDocumentStore: documents, their history and, in the same transaction, their feed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from shared.adapters.dynamodb import indexes, items
+from shared.adapters.dynamodb.expressions import NEW, STORED, Item, Values, delete, expressed, plain, put, update
+from shared.adapters.dynamodb.moves import MoveTransaction, check
+from shared.adapters.dynamodb.table import CanceledError, Table, pauses
+from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
+from shared.errors import BackendUnavailableError, MoveRefusedError
+from shared.events import FeedHead
+from shared.ports import ListFilter, ListPosition
+
+S = DocumentStatus
+_WORKING: Values = {"processing": S.PROCESSING, "analyzing": S.ANALYZING}
+_IS_WORKING = "#status IN (:processing, :analyzing)"
+_CONCURRENT_WRITES = 16
+# The sweep removes a tombstone and what it finds under it; time to live is for a table that nobody sweeps any more.
+_TTL_AFTER_DUE = timedelta(days=7)
+
+
+class DynamoDBDocumentStore:
+    def __init__(self, *, table: Table) -> None:
+        self._table = table
+        self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+
+    async def ping(self) -> None:
+        await self._table.get(items.key("PING", "PING"))
+
+    async def insert(self, document: Document) -> bool:
+        values = {**items.document_key(document.id), **items.document_values(document)}
+        # The client tries again by itself after a lost reply: then what is there is this very document.
+        return await self._table.put(put(values, condition=NEW)) or await self.get(document.id) == document
+
+    async def get(self, document_id: UUID) -> Document | None:
+        stored = await self._table.get(items.document_key(document_id))
+        return items.document_from(stored) if stored else None
+
+    async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:
+        document = await self.get(document_id)
+        if document is None or document.owner != owner or document.status is S.DELETING:
+            return None
+        return document
+
+    async def page(self, owner: UUID, *, where: ListFilter, limit: int, after: ListPosition | None) -> list[Document]:
+        """Never older than a feed cursor that was read before: what the index names is read from the table itself.
+
+        A document that is being created may be missing for as long as the index lags, usually milliseconds.
+        """
+        found: list[Document] = []
+        before = items.list_order(after.created_at, after.id) if after else None
+        while wanted := limit - len(found):
+            entries = await indexes.listed(self._table, owner, where=where, limit=wanted, before=before)
+            documents = await self._documents([entry.document_id for entry in entries])
+            found += [document for document in documents if _matches(document, where)]
+            if len(entries) < wanted:
+                break
+            before = entries[-1].order
+        return found
+
+    async def history(self, document_id: UUID) -> list[HistoryEntry]:
+        return [items.history_from(stored) for stored in await self._history(document_id)]
+
+    async def apply(self, *changes: Change) -> None:
+        check(changes)
+        owner = changes[0].before.owner
+        # One at a time of each owner: moves of the same process would cancel each other, and a canceled transaction is
+        # paid for like any other.
+        async with self._turns.setdefault(owner, asyncio.Lock()):
+            await self._apply(owner, changes)
+
+    async def _apply(self, owner: UUID, changes: Sequence[Change]) -> None:
+        for pause in pauses():
+            transaction = MoveTransaction(changes=changes, head=await self._head(owner))
+            try:
+                await self._table.transact(*transaction.actions())
+            except CanceledError as exc:
+                if transaction.refused_by(exc.codes):
+                    return await self._recognise(changes)
+            else:
+                return None
+            # Another process was faster and has taken the number.
+            await asyncio.sleep(pause)
+        raise BackendUnavailableError("DynamoDB: too many moves of one owner at the same time.")
+
+    async def confirm_sent(self, document: Document, *, due_at: datetime) -> None:
+        await self._put_off(
+            document.id,
+            due_at,
+            condition="#version = :version AND #send = :send AND attribute_exists(#due_at)",
+            given={"version": document.version, "send": document.send},
+        )
+
+    async def count_send(self, document: Document, *, due_at: datetime) -> Document | None:
+        counted = replace(document, send=document.send + 1, due_at=due_at)
+        # When a reply is lost, the client's next try is refused, and nobody sends: the document is due again soon.
+        first = await self._put_off(
+            document.id,
+            due_at,
+            {"send": counted.send},
+            condition="#version = :version AND #send = :send AND #due_at = :was_due_at",
+            given={"version": document.version, "send": document.send, "was_due_at": document.due_at},
+        )
+        return counted if first else None
+
+    async def extend_lease(self, document_id: UUID, *, fence: int, until: datetime) -> bool:
+        return await self._put_off(
+            document_id,
+            until,
+            {"lease_until": until},
+            condition=f"#fence = :fence AND {_IS_WORKING}",
+            given={"fence": fence, **_WORKING},
+        )
+
+    async def expire_leases(self, holder: str, *, now: datetime) -> int:
+        condition, given = f"#lease_holder = :holder AND {_IS_WORKING}", {"holder": holder, **_WORKING}
+        # A claim so fresh that the index does not show it runs out by itself.
+        leased = await indexes.due(self._table, where=condition, given=given)
+        return await self._put_off_all(leased, now, {"lease_until": now - CLOCK_SKEW}, condition=condition, given=given)
+
+    async def hasten(self, *, now: datetime) -> int:
+        status = {"pending": S.PENDING, **_WORKING}
+        waiting = await indexes.due(self._table, where="#status IN (:pending, :processing, :analyzing)", given=status)
+        condition = f"#status = :pending OR ({_IS_WORKING} AND #lease_until <= :now)"
+        return await self._put_off_all(waiting, now, condition=condition, given={**status, "now": now})
+
+    async def due(self, *, now: datetime, limit: int) -> list[Document]:
+        documents = await self._documents(await indexes.due(self._table, until=now, limit=limit))
+        return [document for document in documents if document.due_at is not None and document.due_at <= now]
+
+    async def discard(self, document: Document) -> None:
+        same = {"version": document.version}
+        await self._table.delete(delete(items.document_key(document.id), condition="#version = :version", given=same))
+
+    async def entomb(self, document: Document, *, now: datetime) -> None:
+        """Events first, then the history that leads to them, then the row: whoever was interrupted can begin again."""
+        stored = await self.get(document.id)
+        if stored is None or stored.status is not S.DELETING:
+            return
+        history = [plain(stored) for stored in await self._history(document.id)]
+        erased = dict.fromkeys(("filename", "folder", "reason", "error_code", "error_detail"))
+        for entry in history:
+            await self._table.update(update(items.event_key(document.owner, entry["seq"]), erased, condition=STORED))
+        for entry in history:
+            await self._table.delete(delete(items.history_key(document.id, entry["version"]), condition=STORED))
+        due_at = now + TOMBSTONE_KEPT_FOR
+        await self._put_off(
+            document.id,
+            due_at,
+            {**items.TOMBSTONE, "ttl": int((due_at + _TTL_AFTER_DUE).timestamp())},
+            condition="#status = :deleting",
+            given={"deleting": S.DELETING},
+        )
+
+    async def _recognise(self, changes: Sequence[Change]) -> None:
+        """Return when the stored document is what these changes made: only their reply was lost."""
+        stored = await self.get(changes[0].before.id)
+        if stored is None or stored.write_id != changes[-1].after.write_id:
+            raise MoveRefusedError
+
+    async def _put_off(
+        self, document_id: UUID, due_at: datetime, changes: Values | None = None, *, condition: str, given: Values
+    ) -> bool:
+        values = {**(changes or {}), **items.due_values(document_id, due_at)}
+        return await self._table.update(
+            update(items.document_key(document_id), values, condition=condition, given=given)
+        )
+
+    async def _put_off_all(
+        self,
+        document_ids: Sequence[UUID],
+        due_at: datetime,
+        changes: Values | None = None,
+        *,
+        condition: str,
+        given: Values,
+    ) -> int:
+        """How many the condition allowed."""
+        allowed = 0
+        for start in range(0, len(document_ids), _CONCURRENT_WRITES):
+            some = document_ids[start : start + _CONCURRENT_WRITES]
+            writes = (self._put_off(one, due_at, changes, condition=condition, given=given) for one in some)
+            allowed += sum(await asyncio.gather(*writes))
+        return allowed
+
+    async def _documents(self, document_ids: Sequence[UUID]) -> list[Document]:
+        """Those that exist, in this order."""
+        stored = await self._table.get_many([items.document_key(one) for one in document_ids])
+        documents = {document.id: document for document in map(items.document_from, stored)}
+        return [documents[one] for one in document_ids if one in documents]
+
+    async def _history(self, document_id: UUID) -> list[Item]:
+        first = items.history_key(document_id, 0)
+        request = expressed(
+            {"document": first["PK"], "history": "H#"},
+            KeyConditionExpression="PK = :document AND begins_with(SK, :history)",
+        )
+        return await self._table.query(request)
+
+    async def _head(self, owner: UUID) -> FeedHead | None:
+        stored = await self._table.get(items.head_key(owner))
+        return items.head_from(stored) if stored else None
+
+
+def _matches(document: Document, where: ListFilter) -> bool:
+    """Whether it still is what the index said."""
+    return (
+        document.status is not S.DELETING
+        and where.status in {None, document.status}
+        and (where.folder is None or f"{document.folder}/".startswith(f"{where.folder}/"))
+    )

@@ -1,0 +1,79 @@
+"""Reading the two indexes. They are only eventually consistent: what they name is read again from the table, or written
+on a condition, by whoever asks."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb.expressions import Item, Values, expressed, iso, plain
+from shared.adapters.dynamodb.table import Table
+from shared.ports import ListFilter
+
+# A filter works on what has been read: with one, this many entries, of 200 bytes each, are read at a time.
+_FILTERED_READ = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListEntry:
+    """One document in its owner's list, newest first."""
+
+    document_id: UUID
+    order: str
+
+
+async def listed(table: Table, owner: UUID, *, where: ListFilter, limit: int, before: str | None) -> list[ListEntry]:
+    keys = {"#owner = :owner": owner, "#list_order < :before": before}
+    filters = {
+        "#status = :status": where.status,
+        "(#folder = :folder OR begins_with(#folder, :below))": where.folder,
+    }
+    given = {"owner": owner, "before": before, "status": where.status, "folder": where.folder}
+    if where.folder is not None:
+        given["below"] = f"{where.folder}/"
+    filtered = _all_of(filters)
+    request = expressed(given, KeyConditionExpression=_all_of(keys), FilterExpression=filtered)
+    paging = {"ScanIndexForward": False, "Limit": max(limit, _FILTERED_READ) if filtered else limit}
+    found = await table.query({"IndexName": items.LIST_INDEX, **request, **paging}, limit=limit)
+    return [ListEntry(document_id=_document_id(one), order=plain(one)["list_order"]) for one in found]
+
+
+async def due(
+    table: Table,
+    *,
+    until: datetime | None = None,
+    where: str = "",
+    given: Values | None = None,
+    limit: int | None = None,
+) -> list[UUID]:
+    """The documents that are due until then, or ever, longest due first."""
+    shards = range(items.DUE_SHARDS)
+    found = await asyncio.gather(*(_due_shard(table, str(one), until, where, given or {}, limit) for one in shards))
+    entries = sorted((entry for entries in found for entry in entries), key=lambda one: str(plain(one)["due_order"]))
+    return [_document_id(entry) for entry in entries[:limit]]
+
+
+async def _due_shard(
+    table: Table, shard: str, until: datetime | None, where: str, given: Values, limit: int | None
+) -> list[Item]:
+    # "$" sorts right behind the "#" between time and id.
+    last = f"{iso(until)}$" if until else None
+    request = expressed(
+        {**given, "shard": shard, "last": last},
+        KeyConditionExpression=_all_of({"#due_shard = :shard": shard, "#due_order < :last": last}),
+        FilterExpression=where,
+    )
+    paging = {"Limit": limit} if limit else {}
+    return await table.query({"IndexName": items.DUE_INDEX, **request, **paging}, limit=limit)
+
+
+def _all_of(conditions: Values) -> str:
+    """The conditions that have a value."""
+    return " AND ".join(condition for condition, value in conditions.items() if value is not None)
+
+
+def _document_id(entry: Item) -> UUID:
+    return items.id_in(plain(entry))

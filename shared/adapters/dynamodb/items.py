@@ -1,0 +1,196 @@
+"""Documents, their history and their feed as items of the table, and back."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import zlib
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.adapters.dynamodb.expressions import Item, Key, Value, Values, iso, plain
+from shared.analysis import Report
+from shared.document import Change, Document, DocumentStatus, Failure, HistoryEntry, Lease
+from shared.events import DELETED, FeedEvent, FeedHead
+
+DUE_SHARDS = 8
+# An index is only eventually consistent: it says where to look, and what it says is read again from the table.
+DUE_INDEX = "due"
+LIST_INDEX = "list"
+
+# fmt: off
+_PLAIN = (
+    "filename", "folder", "content_type", "size", "sha256", "blob_key", "version", "run", "attempt", "send", "fence",
+    "pages", "text_key",
+)
+# fmt: on
+_IDS = ("owner", "write_id")
+_TIMES = ("created_at", "updated_at")
+# What a tombstone gives up. The Document needs its texts, so they are empty rather than gone.
+TOMBSTONE: Values = {
+    **dict.fromkeys(("filename", "folder", "sha256", "blob_key"), ""),
+    **dict.fromkeys(("text_key", "report", "pages", "failure_code", "failure_detail")),
+    "size": 0,
+}
+
+
+def key(partition: str, sort: str) -> Key:
+    return {"PK": partition, "SK": sort}
+
+
+def document_key(document_id: UUID) -> Key:
+    return key(f"D#{document_id}", "M")
+
+
+def id_in(values: dict[str, Any]) -> UUID:
+    return UUID(values["PK"].removeprefix("D#"))
+
+
+def history_key(document_id: UUID, version: int) -> Key:
+    return key(f"D#{document_id}", f"H#{version:08}")
+
+
+def head_key(owner: UUID) -> Key:
+    return key(f"F#{owner}", "HEAD")
+
+
+def event_key(owner: UUID, seq: int) -> Key:
+    return key(f"F#{owner}", f"E#{seq:012}")
+
+
+def due_values(document_id: UUID, due_at: datetime | None) -> dict[str, Value | None]:
+    """`due_at` and the document's place in the due index, which is sparse: who is idle is not in it."""
+    if due_at is None:
+        return {"due_at": None, "due_shard": None, "due_order": None}
+    return {
+        "due_at": due_at,
+        "due_shard": str(document_id.int % DUE_SHARDS),
+        "due_order": f"{iso(due_at)}#{document_id}",
+    }
+
+
+def list_order(created_at: datetime, document_id: UUID) -> str:
+    return f"{iso(created_at)}#{document_id}"
+
+
+def document_values(document: Document) -> dict[str, Value | None]:
+    """Every attribute but the key, with None for those that the document does not have."""
+    lease, failure, report = document.lease, document.failure, document.report
+    deleting = document.status is DocumentStatus.DELETING
+    return {
+        **{name: getattr(document, name) for name in (*_PLAIN, *_IDS, *_TIMES)},
+        **due_values(document.id, document.due_at),
+        "status": document.status,
+        "lease_holder": lease.holder if lease else None,
+        "lease_until": lease.until if lease else None,
+        "failure_code": failure.code if failure else None,
+        "failure_detail": failure.detail if failure else None,
+        "report": packed(report.model_dump(mode="json")) if report else None,
+        "list_order": None if deleting else list_order(document.created_at, document.id),
+    }
+
+
+def document_from(stored: Item) -> Document:
+    values = plain(stored)
+    facts: dict[str, Any] = {
+        **{name: values.get(name) for name in _PLAIN},
+        **{name: UUID(values[name]) for name in _IDS},
+        **{name: datetime.fromisoformat(values[name]) for name in _TIMES},
+    }
+    holder, code, report = values.get("lease_holder"), values.get("failure_code"), values.get("report")
+    return Document(
+        id=id_in(values),
+        status=DocumentStatus(values["status"]),
+        **facts,
+        due_at=datetime.fromisoformat(values["due_at"]) if "due_at" in values else None,
+        lease=Lease(holder=holder, until=datetime.fromisoformat(values["lease_until"])) if holder else None,
+        failure=Failure(code=code, detail=values["failure_detail"]) if code else None,
+        report=Report.model_validate(unpacked(report)) if report else None,
+    )
+
+
+def history_values(change: Change, seq: int) -> dict[str, Value | None]:
+    """A history entry. It keeps its event's `seq`, so that a deletion finds the event."""
+    entry = change.entry
+    return {
+        **history_key(change.after.id, entry.version),
+        "from_status": change.before.status,
+        "to_status": change.after.status,
+        "version": entry.version,
+        "at": entry.at,
+        "run": entry.run,
+        "attempt": entry.attempt,
+        "fence": entry.fence,
+        "reason": entry.reason,
+        "seq": seq,
+    }
+
+
+def history_from(stored: Item) -> HistoryEntry:
+    values = plain(stored)
+    return HistoryEntry(
+        version=values["version"],
+        previous=DocumentStatus(values["from_status"]),
+        status=DocumentStatus(values["to_status"]),
+        at=datetime.fromisoformat(values["at"]),
+        run=values["run"],
+        attempt=values["attempt"],
+        fence=values["fence"],
+        reason=values.get("reason"),
+    )
+
+
+def event_values(change: Change, seq: int) -> dict[str, Value | None]:
+    after = change.after
+    failure = after.failure
+    deleting = after.status is DocumentStatus.DELETING
+    return {
+        **event_key(after.owner, seq),
+        "seq": seq,
+        "document_id": after.id,
+        "filename": after.filename,
+        "folder": after.folder,
+        "version": after.version,
+        "status": DELETED if deleting else after.status,
+        "at": after.updated_at,
+        "attempt": after.attempt,
+        "reason": change.entry.reason,
+        "error_code": failure.code if failure else None,
+        "error_detail": failure.detail if failure else None,
+    }
+
+
+def event_from(stored: Item) -> FeedEvent:
+    values = plain(stored)
+    return FeedEvent(
+        seq=values["seq"],
+        document_id=UUID(values["document_id"]),
+        filename=values.get("filename", ""),
+        folder=values.get("folder", ""),
+        version=values["version"],
+        status=values["status"],
+        at=datetime.fromisoformat(values["at"]),
+        attempt=values["attempt"],
+        reason=values.get("reason"),
+        error_code=values.get("error_code"),
+        error_detail=values.get("error_detail"),
+    )
+
+
+def new_head_values(owner: UUID, *, seq: int = 0) -> dict[str, Value | None]:
+    return {**head_key(owner), "epoch": secrets.token_hex(4), "seq": seq, "floor": 0}
+
+
+def head_from(stored: Item) -> FeedHead:
+    values = plain(stored)
+    return FeedHead(epoch=values["epoch"], seq=values["seq"], floor=values["floor"])
+
+
+def packed(value: Any) -> bytes:
+    """JSON, compressed: an item is paid for by the kilobyte, at every write."""
+    return zlib.compress(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def unpacked(stored: bytes) -> Any:
+    return json.loads(zlib.decompress(stored))

@@ -1,0 +1,73 @@
+"""The one transaction that makes consecutive moves of one document: document, history, feed head and events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb.expressions import NEW, Request, Values, put, update
+from shared.adapters.dynamodb.table import REFUSED, Action
+from shared.document import IDLE, TRANSITIONS, Change, Document
+from shared.errors import IllegalMoveError, MoveRefusedError
+from shared.events import FeedHead
+
+SAME = "#version = :version AND #fence = :fence AND #status = :status"
+
+
+def identity(document: Document) -> Values:
+    """What the stored document must still have, for `SAME`."""
+    return {"version": document.version, "fence": document.fence, "status": document.status}
+
+
+def check(changes: Sequence[Change]) -> None:
+    """Refuse what a relational database refuses by its constraints. DynamoDB has none.
+
+    Raises IllegalMoveError; MoveRefusedError when a change does not begin where the one before ended.
+    """
+    for change in changes:
+        before, after = change.before, change.after
+        if after.status not in TRANSITIONS[before.status]:
+            raise IllegalMoveError(f"A document that is {before.status} cannot become {after.status}.")
+        if (after.due_at is None) != (after.status in IDLE):
+            raise IllegalMoveError(f"A document that is {after.status} cannot be due at {after.due_at}.")
+    for first, second in pairwise(changes):
+        if identity(first.after) != identity(second.before):
+            raise MoveRefusedError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MoveTransaction:
+    """`head` is the feed head as it was read; the transaction is canceled when it has moved since."""
+
+    changes: Sequence[Change]
+    head: FeedHead | None
+
+    def actions(self) -> list[Action]:
+        numbered = list(enumerate(self.changes, (self.head.seq if self.head else 0) + 1))
+        return [
+            ("Update", self._document()),
+            *(("Put", put(items.history_values(change, seq), condition=NEW)) for seq, change in numbered),
+            self._head(),
+            *(("Put", put(items.event_values(change, seq), condition=NEW)) for seq, change in numbered),
+        ]
+
+    def refused_by(self, codes: Sequence[str]) -> bool:
+        """Whether the document itself has moved on, by the codes of the canceled actions."""
+        return REFUSED in codes[: 1 + len(self.changes)]
+
+    def _document(self) -> Request:
+        first, last = self.changes[0].before, self.changes[-1].after
+        values = items.document_values(last)
+        if last.run == first.run:
+            # `send` is raised by sweepers on their own: a move only sets it when a new run begins.
+            del values["send"]
+        return update(items.document_key(first.id), values, condition=SAME, given=identity(first))
+
+    def _head(self) -> Action:
+        owner, rise = self.changes[0].before.owner, len(self.changes)
+        if self.head is None:
+            return "Put", put(items.new_head_values(owner, seq=rise), condition=NEW)
+        risen = {"seq": self.head.seq + rise}
+        return "Update", update(items.head_key(owner), risen, condition="#seq = :seq", given={"seq": self.head.seq})

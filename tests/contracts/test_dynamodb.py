@@ -1,0 +1,172 @@
+"""What the DynamoDB store owes to DynamoDB: lost replies, half-visible transactions, its table, its items' size."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from aiobotocore.session import get_session
+
+from docrelay.embedded.emulator import Emulator
+from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb.expressions import item
+from shared.adapters.dynamodb.table import Client, open_client
+from shared.bootstrap import Backends, open_backends, provision
+from shared.document import Document, DocumentStatus
+from shared.errors import BackendUnavailableError
+from shared.settings import Settings
+from tests.contracts.lossy_proxy import LossyProxy
+from tests.contracts.paths import stored
+from tests.support.builders import move, new_document
+from tests.support.running import until
+
+S = DocumentStatus
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def store() -> str:
+    return "dynamodb"
+
+
+@pytest.fixture
+async def client(dynamodb_settings: Settings) -> AsyncIterator[Client]:
+    async with open_client(dynamodb_settings, get_session()) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def proxy(emulator: Emulator) -> AsyncIterator[LossyProxy]:
+    async with LossyProxy(emulator.url).running() as running:
+        yield running
+
+
+@pytest.fixture
+async def proxied(dynamodb_settings: Settings, proxy: LossyProxy) -> AsyncIterator[Backends]:
+    async with open_backends(dynamodb_settings.model_copy(update={"aws_endpoint_url": proxy.url})) as opened:
+        yield opened
+
+
+async def test_move_whose_reply_is_lost_is_made_once(proxied: Backends, proxy: LossyProxy) -> None:
+    change = move(await stored(proxied, S.PENDING), S.PROCESSING)
+    proxy.lose["TransactWriteItems"], before = 1, proxy.seen["TransactWriteItems"]
+    await proxied.documents.apply(change)
+    assert proxy.seen["TransactWriteItems"] == before + 2
+    assert await proxied.documents.get(change.after.id) == change.after
+    assert len(await proxied.documents.history(change.after.id)) == 3
+    assert [event.seq for event in await proxied.feed.events(change.after.owner, after=0, limit=9)] == [1, 2, 3]
+
+
+async def test_move_whose_every_reply_is_lost_is_recognised_when_it_is_made_again(
+    proxied: Backends, proxy: LossyProxy
+) -> None:
+    change = move(await stored(proxied, S.PENDING), S.PROCESSING)
+    proxy.lose["TransactWriteItems"] = 3
+    with pytest.raises(BackendUnavailableError):
+        await proxied.documents.apply(change)
+    await proxied.documents.apply(change)
+    assert len(await proxied.documents.history(change.after.id)) == 3
+
+
+async def test_insert_whose_reply_is_lost_is_recognised(proxied: Backends, proxy: LossyProxy) -> None:
+    document = new_document()
+    proxy.lose["PutItem"] = 1
+    assert await proxied.documents.insert(document)
+    assert await proxied.documents.get(document.id) == document
+
+
+async def test_event_that_is_not_visible_yet_is_waited_for(
+    proxied: Backends, proxy: LossyProxy, client: Client, dynamodb_settings: Settings
+) -> None:
+    document = await stored(proxied, S.PENDING)
+    hidden = await take_event(client, dynamodb_settings, document, seq=1)
+    reading = asyncio.create_task(proxied.feed.events(document.owner, after=0, limit=10))
+
+    async def asked_again() -> bool:
+        return proxy.seen["Query"] > 1
+
+    await until(asked_again)
+    await client.put_item(**hidden)
+    assert [event.seq for event in await reading] == [1, 2]
+
+
+async def test_event_that_stays_away_is_not_passed_over(
+    backends: Backends, client: Client, dynamodb_settings: Settings
+) -> None:
+    document = await stored(backends, S.PROCESSING)
+    await take_event(client, dynamodb_settings, document, seq=2)
+    assert [event.seq for event in await backends.feed.events(document.owner, after=0, limit=10)] == [1]
+    with pytest.raises(BackendUnavailableError):
+        await backends.feed.events(document.owner, after=1, limit=10)
+
+
+async def test_head_whose_event_stays_away_is_not_the_end(
+    backends: Backends, client: Client, dynamodb_settings: Settings
+) -> None:
+    document = await stored(backends, S.PENDING)
+    await take_event(client, dynamodb_settings, document, seq=2)
+    with pytest.raises(BackendUnavailableError):
+        await backends.feed.events(document.owner, after=1, limit=10)
+
+
+async def take_event(client: Client, settings: Settings, document: Document, *, seq: int) -> dict[str, Any]:
+    """Take an event away, as if its part of the transaction were late; returns the request that puts it back."""
+    event = {"TableName": settings.table, "Key": item(items.event_key(document.owner, seq))}
+    taken = await client.delete_item(**event, ReturnValues="ALL_OLD")
+    return {"TableName": settings.table, "Item": taken["Attributes"]}
+
+
+async def test_setting_up_again_changes_nothing(backends: Backends, dynamodb_settings: Settings) -> None:
+    document = await stored(backends, S.COMPLETED)
+    await provision(dynamodb_settings)
+    assert await backends.documents.get(document.id) == document
+
+
+async def test_table_expires_items(client: Client, dynamodb_settings: Settings) -> None:
+    expiry = await client.describe_time_to_live(TableName=dynamodb_settings.table)
+    assert expiry["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "ttl"}
+
+
+async def test_missing_table_says_what_to_do(dynamodb_settings: Settings) -> None:
+    async with open_backends(dynamodb_settings.model_copy(update={"table": "not-there"})) as backends:
+        with pytest.raises(BackendUnavailableError, match=r"not-there does not exist\. Run: docrelay bootstrap"):
+            await backends.ping()
+
+
+async def test_store_that_does_not_answer_is_unavailable(dynamodb_settings: Settings) -> None:
+    nowhere = dynamodb_settings.model_copy(update={"aws_endpoint_url": "http://127.0.0.1:1"})
+    async with open_backends(nowhere) as backends:
+        with pytest.raises(BackendUnavailableError, match="DynamoDB did not answer"):
+            await backends.documents.get(uuid4())
+
+
+async def test_document_without_its_result_is_written_as_one_kilobyte(
+    backends: Backends, client: Client, dynamodb_settings: Settings
+) -> None:
+    document = await stored(backends, S.ANALYZING, new_document(filename=f"{'n' * 60}.pdf", folder="projects/2026"))
+    key = item(items.document_key(document.id))
+    found = (await client.get_item(TableName=dynamodb_settings.table, Key=key))["Item"]
+    assert sum(len(name) + len(*attribute.values()) for name, attribute in found.items()) < 1024
+
+
+def test_process_with_the_one_store_does_not_import_the_other() -> None:
+    program = """
+import asyncio, sys
+from shared.bootstrap import open_backends
+from shared.settings import Settings
+
+async def main():
+    async with open_backends(Settings.load(_env_file=None, store="dynamodb")):
+        print(sorted(name for name in sys.modules if name.split(".")[0] == "psycopg" or "postgres" in name))
+
+assert not any("dynamodb" in name for name in sys.modules), "imported before a store is opened"
+asyncio.run(main())
+"""
+    ran = subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (ran.stdout, ran.stderr) == ("[]\n", "")
