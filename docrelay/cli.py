@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from importlib import metadata
 from pathlib import Path
@@ -70,6 +71,18 @@ def worker() -> None:
     from worker_service.__main__ import main as serve  # noqa: PLC0415
 
     raise typer.Exit(serve())
+
+
+@app.command()
+def analyze(
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", exists=True, help="Files, or folders of files.")],
+    json: Annotated[bool, typer.Option("--json", help="One JSON object a line and file, as they are done.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Files at a time.")] = os.cpu_count() or 1,
+) -> None:
+    """Extract and analyze files on this machine, without a server, a model or a network."""
+    from docrelay.analyze import analyze as answer  # noqa: PLC0415
+
+    raise typer.Exit(1 if answer(paths, settings=Settings.load(), jobs=jobs, json=json) else 0)
 
 
 @app.command()

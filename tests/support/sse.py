@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,15 @@ class EventReader:
         async with asyncio.timeout(_GIVE_UP_SECONDS):
             while block := await self.block():
                 blocks.append(block)
+        return blocks
+
+    async def until_cut(self) -> list[Block]:
+        """Every block until the connection is cut; half a block counts for nothing, as in a browser."""
+        blocks = []
+        with suppress(httpx.RemoteProtocolError):
+            async with asyncio.timeout(_GIVE_UP_SECONDS):
+                while block := await self.block():
+                    blocks.append(block)
         return blocks
 
 

@@ -11,6 +11,8 @@ import os
 import resource
 import socket
 import sys
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 from shared.errors import ExtractionError
@@ -37,7 +39,7 @@ def serve(*, memory_bytes: int, cpu_seconds: int, documents: int) -> None:
                 # What one document left behind must not use up the memory of the next.
                 cluttered = _mapped_bytes() > mapped_bytes + memory_bytes // 4
                 reply["last"] = cluttered or served == documents
-                encoded = json.dumps(reply, ensure_ascii=False).encode()
+                encoded = json.dumps(reply, ensure_ascii=False, default=datetime.isoformat).encode()
             except MemoryError:
                 # As PDFium does by itself; the parent names the limit.
                 os.abort()
@@ -77,4 +79,4 @@ def _answer(request: bytes) -> dict[str, object]:
         extraction = _EXTRACTORS[content_type.decode()](data)
     except ExtractionError as error:
         return {"code": error.code, "message": str(error)}
-    return {"text": extraction.text, "page_chars": extraction.page_chars}
+    return {"extraction": asdict(extraction)}

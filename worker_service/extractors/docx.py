@@ -7,12 +7,14 @@ import posixpath
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 from lxml import etree
 
 from shared.errors import BombError, CorruptError, EncryptedError, NoTextError
 from shared.filetype import OLE_MAGIC
 from worker_service.extractors import Extraction, readable
+from worker_service.extractors.metadata import iso_date, label
 from worker_service.extractors.wordml import lines_of
 
 _MAX_ENTRIES = 2_000
@@ -20,9 +22,16 @@ _MAX_BYTES = 100_000_000
 _MAX_RATIO = 100
 _RATIO_MATTERS_ABOVE_BYTES = 10_000_000
 _ENCRYPTED_FLAG = 0x1
+_DAMAGE = (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, EOFError, NotImplementedError, ValueError)
+
+_MAX_PROPERTIES_BYTES = 1_000_000
 
 _MAIN = "officeDocument"
+_PROPERTIES = "core-properties"
 _READING_ORDER = ("header", _MAIN, "footer", "footnotes", "endnotes")
+_TITLE = "{http://purl.org/dc/elements/1.1/}title"
+_AUTHOR = "{http://purl.org/dc/elements/1.1/}creator"
+_CREATED = "{http://purl.org/dc/terms/}created"
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
 
@@ -33,14 +42,21 @@ def extract(data: bytes) -> Extraction:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             _check_limits(archive.infolist(), packed_bytes=len(data))
+            package = _Package(archive)
             # First, even and default headers are often the same.
-            stories = dict.fromkeys(_Package(archive).stories())
-    except (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, EOFError, NotImplementedError, ValueError) as error:
+            stories = dict.fromkeys(package.stories())
+            about = package.properties()
+    except _DAMAGE as error:
         raise CorruptError from error
     text = readable("\n\n".join(stories))
     if not text.strip():
         raise NoTextError
-    return Extraction(text=text)
+    return Extraction(
+        text=text,
+        title=label(about.get(_TITLE)),
+        author=label(about.get(_AUTHOR)),
+        created=iso_date(about.get(_CREATED)),
+    )
 
 
 def _why_ole(data: bytes) -> EncryptedError | CorruptError:
@@ -67,10 +83,21 @@ class _Package:
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._parts = {_canonical(entry.filename): entry for entry in archive.infolist()}
+        self._roots = list(self._related(""))
+
+    def properties(self) -> dict[str, str | None]:
+        """Return what the document says about itself, by qualified name; a damaged part says nothing."""
+        name = next((name for kind, name in self._roots if kind == _PROPERTIES), "")
+        entry = self._parts.get(name)
+        if entry is None or entry.file_size > _MAX_PROPERTIES_BYTES:
+            return {}
+        with suppress(*_DAMAGE):
+            return {str(element.tag): element.text for element in self._parsed(entry)}
+        return {}
 
     def stories(self) -> Iterator[str]:
         """Yield the text of each story in reading order."""
-        main = next((name for kind, name in self._related("") if kind == _MAIN and name in self._parts), None)
+        main = next((name for kind, name in self._roots if kind == _MAIN and name in self._parts), None)
         if main is None:
             raise CorruptError("The file is a zip archive, but not a Word document.")
         parts = [(_MAIN, main), *self._related(main)]
@@ -86,10 +113,12 @@ class _Package:
         relationships = self._parts.get(posixpath.join(folder, "_rels", f"{name}.rels"))
         if relationships is None:
             return
-        root = etree.fromstring(self._archive.read(relationships), etree.XMLParser(resolve_entities=False))
-        for relationship in root.iter(_RELATIONSHIP):
+        for relationship in self._parsed(relationships).iter(_RELATIONSHIP):
             kind = relationship.get("Type", "").rpartition("/")[2]
             yield kind, _canonical(posixpath.join("/", folder, relationship.get("Target", "")))
+
+    def _parsed(self, entry: zipfile.ZipInfo) -> etree._Element:
+        return etree.fromstring(self._archive.read(entry), etree.XMLParser(resolve_entities=False, no_network=True))
 
 
 def _canonical(name: str) -> str:

@@ -154,5 +154,8 @@ def _row(cells: Iterable[list[str]]) -> str:
 def _symbol(element: etree._Element) -> str:
     """Return the character, unless it is one of a symbol font, which means nothing without the font."""
     word = etree.QName(element).namespace
-    code = int(element.get(f"{{{word}}}char", "0"), 16)
-    return "" if 0xE000 <= code <= 0xF8FF or code > 0xFFFF else chr(code)
+    try:
+        code = int(element.get(f"{{{word}}}char", "0"), 16)
+    except ValueError:
+        return ""
+    return chr(code) if 0 < code < 0xE000 or 0xF8FF < code <= 0xFFFF else ""

@@ -1,0 +1,190 @@
+"""Extraction and the offline analyzer on files of this machine. Knows no server, no store and no network."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import aclosing
+from itertools import islice
+from multiprocessing import connection, get_context, parent_process
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from docrelay.answers import Answer, Done, as_json, as_text
+from shared.analysis import Analysis
+from shared.errors import AnalysisError, DocumentError, EmptyFileError, IntakeError, LLMTimeoutError, TooLargeError
+from shared.filetype import content_type_of
+from shared.settings import Settings
+from worker_service.analyzers.offline import analysis_of
+from worker_service.sandbox import Sandbox
+
+_SNIFFED_BYTES = 65_536
+
+
+class UnreadableError(IntakeError):
+    """The file or folder could not be read."""
+
+    code = "unreadable"
+
+
+def analyze(paths: Iterable[Path], *, settings: Settings, jobs: int, json: bool) -> int:
+    """Print one answer for each regular file, in the order in which they are done; return how many failed."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # Not every terminal can show every document.
+        sys.stdout.reconfigure(errors="replace")
+    files = list(dict.fromkeys(files_in(paths)))
+    desk = Desk(settings=settings, jobs=max(1, min(jobs, len(files))))
+    failed = asyncio.run(_print_answers(files, desk, show=as_json if json else as_text))
+    typer.echo(f"{len(files)} files, {failed} failed", err=True)
+    return failed
+
+
+def files_in(paths: Iterable[Path]) -> Iterator[Path]:
+    """Yield every regular file, and folders that cannot be looked into. A link to a folder is entered if named."""
+    unreadable: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            for folder, folders, names in os.walk(path, onerror=lambda error: unreadable.append(Path(error.filename))):
+                folders.sort()
+                yield from filter(_is_file, [Path(folder, name) for name in sorted(names)])
+        elif _is_file(path):
+            yield path
+    yield from unreadable
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is something to read: not a socket, a pipe, a device or a broken link."""
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True
+
+
+async def _print_answers(files: Sequence[Path], desk: Desk, *, show: Callable[[Answer], str]) -> int:
+    failed = 0
+    # While it is shown it takes over standard output, which is right only if both are the same terminal.
+    progress = Progress(
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+        redirect_stdout=sys.stdout.isatty(),
+        transient=True,
+    )
+    with progress:
+        shown = progress.add_task("", total=len(files))
+        try:
+            async with aclosing(as_done(files, desk.answer, at_once=desk.jobs)) as answers:
+                async for answer in answers:
+                    typer.echo(show(answer))
+                    progress.advance(shown)
+                    failed += isinstance(answer.result, DocumentError)
+        finally:
+            await desk.close()
+    return failed
+
+
+async def as_done(
+    files: Iterable[Path], answer: Callable[[Path], Awaitable[Answer]], *, at_once: int
+) -> AsyncGenerator[Answer, None]:
+    """Yield an answer for each file as it is done, working on few at once; what is not done ends with the caller."""
+    waiting = iter(files)
+    running: set[asyncio.Future[Answer]] = set()
+    try:
+        while True:
+            for path in islice(waiting, at_once - len(running)):
+                running.add(asyncio.ensure_future(answer(path)))
+            if not running:
+                return
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                yield task.result()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+class Desk:
+    """Turns files into answers, up to `jobs` at a time: parsers in the sandbox, analyses in processes of their own."""
+
+    def __init__(self, *, settings: Settings, jobs: int) -> None:
+        self.jobs = jobs
+        self._max_bytes = settings.max_file_bytes
+        self._analysis_seconds = settings.llm_seconds
+        self._sandbox = Sandbox(
+            timeout_seconds=settings.extraction_seconds, memory_bytes=settings.extraction_memory_bytes, size=jobs
+        )
+        self._analyses = self._processes()
+
+    async def close(self) -> None:
+        await self._sandbox.close()
+        self._analyses.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(self, path: Path) -> Answer:
+        try:
+            return Answer(path=path, result=await self._look_into(path))
+        except DocumentError as error:
+            return Answer(path=path, result=error)
+
+    async def _look_into(self, path: Path) -> Done:
+        data, content_type = await asyncio.to_thread(_read, path, max_bytes=self._max_bytes)
+        extraction = await self._sandbox.extract(data, content_type)
+        return Done(content_type=content_type, extraction=extraction, analysis=await self._analysis(extraction.text))
+
+    async def _analysis(self, text: str) -> Analysis:
+        running = asyncio.ensure_future(self._in_another_process(text))
+        await asyncio.wait({running}, timeout=self._analysis_seconds)
+        if not running.done():
+            running.cancel()
+            raise LLMTimeoutError("The analysis took longer than allowed.")
+        failure = running.exception()
+        if isinstance(failure, BrokenProcessPool):
+            self._analyses = self._processes()
+        if failure:
+            raise AnalysisError("The analysis failed.") from failure
+        return running.result()
+
+    async def _in_another_process(self, text: str) -> Analysis:
+        # This one has one interpreter lock for all jobs.
+        return await asyncio.get_running_loop().run_in_executor(self._analyses, analysis_of, text)
+
+    def _processes(self) -> ProcessPoolExecutor:
+        return ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_belong_to_parent)
+
+
+def _belong_to_parent() -> None:
+    """Leave Ctrl-C to the parent, and end when it ends, however that is."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    assert parent
+    connection.wait([parent.sentinel])
+    os._exit(1)
+
+
+def _read(path: Path, *, max_bytes: int) -> tuple[bytes, str]:
+    """Return the file's content and its type. Raises IntakeError for what no upload would accept."""
+    try:
+        with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size > max_bytes:
+                raise TooLargeError(f"The file has more than {max_bytes} bytes ({max_bytes / 1_048_576:g} MiB).")
+            head = file.read(_SNIFFED_BYTES)
+            if not head:
+                raise EmptyFileError
+            content_type = content_type_of(path.name, head)
+            # No more than that of a file that is still growing.
+            return head + file.read(max_bytes - len(head)), content_type
+    except OSError as error:
+        raise UnreadableError(f"{UnreadableError.__doc__} {error.strerror}.") from error
