@@ -135,7 +135,6 @@ async def test_request_id_that_could_forge_something_is_replaced(anybody: httpx.
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-# Red: Starlette answers a bug outside of our middleware: no header, and `request_id` is null.
 async def test_bug_is_answered_with_a_request_id_and_without_its_message(
     backends: Backends, stack_settings: Settings
 ) -> None:
@@ -181,7 +180,6 @@ async def test_description_is_served_with_a_page_that_shows_it(
     assert "/openapi.json" in page.text
 
 
-# Red: FastAPI adds application/json to each, and a 422 of its own to routes that do not name one.
 def test_description_names_problems_as_the_only_form_of_an_error(description: dict[str, Any]) -> None:
     others = {
         (method, path, status): sorted(answer["content"])

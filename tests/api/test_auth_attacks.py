@@ -13,10 +13,12 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from shared.bootstrap import open_backends
 from shared.settings import Settings
 from tests.support.callers import add_user
+from tests.support.running import serving
 
 CLAIMS = ["iss", "aud", "exp", "nbf", "iat", "jti", "sub", "epoch", "family"]
 HEADER = {"typ": "at+jwt", "alg": "HS256"}
@@ -36,20 +38,26 @@ def forged(header: Mapping[str, Any], claims: Mapping[str, Any], key: bytes, *, 
 
 
 @pytest.fixture(scope="module")
-async def anybody(api: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{api}/api/v1", timeout=30) as client:
+def settings(stack_settings: Settings) -> Settings:
+    """With a key that is long enough for every algorithm: no other may be refused for that reason alone."""
+    return stack_settings.model_copy(update={"jwt_secret": SecretStr("0123456789abcdef" * 4)})
+
+
+@pytest.fixture(scope="module")
+async def anybody(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    async with serving(settings) as base_url, httpx.AsyncClient(base_url=f"{base_url}/api/v1", timeout=30) as client:
         yield client
 
 
 @pytest.fixture(scope="module")
-async def user_id(stack_settings: Settings) -> UUID:
-    async with open_backends(stack_settings) as backends:
+async def user_id(settings: Settings) -> UUID:
+    async with open_backends(settings) as backends:
         return (await add_user(backends)).id
 
 
 @pytest.fixture
-def key(stack_settings: Settings) -> bytes:
-    return stack_settings.signing_key()
+def key(settings: Settings) -> bytes:
+    return settings.signing_key()
 
 
 @pytest.fixture

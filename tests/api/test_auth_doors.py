@@ -129,7 +129,7 @@ WEAK = [
     "short",
     "0123456789abcdef0123456789abcde",
     *SAMPLE_SECRETS,
-    # Red: long enough, and yet known to everybody who tries.
+    # Long enough, and yet among the first to be tried.
     "change-me-" * 4,
     "0" * 64,
 ]

@@ -58,7 +58,6 @@ async def test_new_user_has_an_empty_list(me: Caller) -> None:
     assert page["feed_cursor"].endswith(".0")
 
 
-# Red: the items have no `analyzer`, `coverage` and `usage`.
 async def test_item_has_the_fields_of_a_document_but_history_and_analysis(me: Caller) -> None:
     await me.document(S.COMPLETED)
     (item,) = (await listed(me.client))["items"]
@@ -104,7 +103,6 @@ async def test_unknown_status_is_a_problem_that_names_the_field(me: Caller, stat
         ("b", []),
         ("%", []),
         ("", ["", "a", "a/b", "a/b/c", "ab"]),
-        # Red: the root, written as a path, has its own documents only.
         ("/", ["", "a", "a/b", "a/b/c", "ab"]),
     ],
 )
@@ -115,7 +113,6 @@ async def test_folder_has_its_subfolders(me: Caller, folder: str, expected: list
     assert sorted(item["folder"] for item in page["items"]) == expected
 
 
-# Red: the NUL reaches psycopg, which raises DataError, and the answer is a 500.
 async def test_folder_with_a_nul_is_one_that_nobody_has(me: Caller) -> None:
     answer = await me.client.get("/documents", params={"folder": "a\0"})
     assert answer.status_code in {200, 422}
@@ -184,7 +181,7 @@ async def test_document_that_comes_between_two_pages_moves_nothing(me: Caller) -
         cursor_of([5, str(uuid4())]),
         cursor_of(["yesterday", str(uuid4())]),
         cursor_of({"a": 1, "b": 2}),
-        # Red: RecursionError is no ValueError, and the answer is a 500.
+        # json raises RecursionError here, which is no ValueError.
         base64.urlsafe_b64encode(b"[" * 5000).decode(),
     ],
     ids=lambda cursor: repr(cursor[:20]),

@@ -231,7 +231,6 @@ async def test_document_is_deleted_from_every_status_and_stays_so(me: Caller, st
     assert stored.due_at is not None
 
 
-# Red: a delete that lost the race meets the document in `deleting`, and answers 409 for a move that is not legal.
 async def test_of_ten_deletes_at_once_none_fails(me: Caller) -> None:
     document = await me.document(S.COMPLETED)
     answers = await asyncio.gather(*(me.client.delete(f"/documents/{document.id}") for _ in range(10)))

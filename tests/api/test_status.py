@@ -165,7 +165,6 @@ async def test_wait_for_nothing_ends_with_the_same_status(me: Caller) -> None:
     assert (known.status_code, known.content) == (304, b"")
 
 
-# Red: the row of a deleted document is shown, with its status `deleting`.
 async def test_wait_for_a_document_that_is_deleted_meanwhile_ends_not_found(me: Caller) -> None:
     document = await me.document(S.PENDING)
     waiting = [asyncio.create_task(ask(me, document, wait="20")) for _ in range(5)]

@@ -1,0 +1,64 @@
+"""`GET /documents/stream`: what its filters let through."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from shared.bootstrap import Backends, open_backends
+from shared.settings import Settings
+from tests.support.builders import S
+from tests.support.callers import PATHS, Caller, calling
+from tests.support.sse import listening
+
+
+@pytest.fixture(scope="module")
+async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(stack_settings) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
+    async with calling(api, stack_settings, backends) as caller:
+        yield caller
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({"folder": "a"}, ["a/b", "a"]),
+        ({"folder": "/a/"}, ["a/b", "a"]),
+        ({"folder": "a/b"}, ["a/b"]),
+        ({"folder": "/"}, ["", "ab", "a/b", "a", "A"]),
+        ({"status": "uploaded"}, ["", "ab", "a/b", "a", "A"]),
+        ({"status": "Uploaded", "folder": "a/b"}, ["a/b"]),
+    ],
+)
+async def test_filter_holds_in_the_replay_and_live(me: Caller, query: dict[str, str], expected: list[str]) -> None:
+    statuses = ["uploaded"] if "status" in query else ["uploaded", "pending"]
+    # The first one again at the end: whatever a filter lets through by mistake comes before it.
+    wanted = [(folder, status) for folder in [*expected, expected[0]] for status in statuses]
+    async with listening(me.client, **query) as stream:
+        for folder in ("", "ab", "a/b", "a", "A", expected[0]):
+            await me.document(S.PENDING, folder=folder)
+        live = await stream.events(len(wanted))
+    assert [(event.data["folder"], event.data["status"]) for event in live] == wanted
+    async with listening(me.client, cursor="0", **query) as stream:
+        assert await stream.events(len(wanted)) == live
+
+
+async def test_stream_of_one_document_has_nothing_of_another(me: Caller) -> None:
+    first, second = await me.document(S.PENDING), await me.document(S.PENDING)
+    async with listening(me.client, cursor="0", document_id=str(second.id)) as stream:
+        await me.move(first, S.PROCESSING)
+        await me.move(second, S.PROCESSING)
+        events = await stream.events(3)
+    assert {event.data["document_id"] for event in events} == {str(second.id)}
+    assert [event.data["status"] for event in events] == list(PATHS[S.PROCESSING])
+
+
+async def test_malformed_document_id_in_the_filter_is_a_problem(me: Caller) -> None:
+    answer = await me.client.get("/documents/stream", params={"document_id": "none"})
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
