@@ -24,7 +24,7 @@ from benchmarks.rounds import interleaved
 from benchmarks.testbed import USER, api, backends, scratch, set_up, worker
 from shared import log
 from shared.adapters.postgres.connection import Pool, execute, fetch_one, open_pool
-from shared.analysis import AnalyzerInfo, Report
+from shared.analysis import Report
 from shared.bootstrap import Backends, open_backends
 from shared.clock import utc_now
 from shared.messages import ProcessMessage
@@ -32,6 +32,7 @@ from shared.moves import commit, dispatch
 from shared.settings import Settings
 from tests.support.builders import S, moves, new_document, report
 from tests.support.documents import pdf
+from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.assembly import assemble
 from worker_service.consumer import Consumer
 from worker_service.extractors import Extraction
@@ -41,15 +42,8 @@ OWNERS = 20
 SLOTS = 1
 
 
-class NothingToSay:
+class NothingToSay(OfflineAnalyzer):
     """An analyzer that takes no time."""
-
-    @property
-    def info(self) -> AnalyzerInfo:
-        return report().analyzer
-
-    async def warm(self) -> None:
-        return
 
     async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port's
         return report()
@@ -226,8 +220,8 @@ async def latency(client: Client, bare: BareLoop, *, uploads: int, rounds: int) 
 
 async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--documents", type=int, default=60, help="in each round")
-    parser.add_argument("--uploads", type=int, default=4, help="in each round")
+    parser.add_argument("--documents", type=int, default=50, help="in each round")
+    parser.add_argument("--uploads", type=int, default=3, help="in each round")
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
     with scratch() as folder, (folder / "benchmark.log").open("w") as stream:

@@ -19,6 +19,7 @@ from shared.analysis import ActionItem, Analysis, Classification, Sentiment
 from shared.errors import CorruptError, DocumentError, ExtractionError
 from shared.filetype import PDF, TEXT
 from shared.settings import Settings
+from worker_service.analyzers import coverage_of
 from worker_service.extractors import Extraction
 
 ANALYSIS = Analysis(
@@ -34,10 +35,14 @@ FOUND = Extraction(
     text="Pay the invoice.",
     page_chars=(16, 0),
     title="An invoice",
+    pages_ocr=1,
     created=datetime(2026, 1, 31, tzinfo=UTC),
     hidden_chars=9,
 )
-ANSWER = Answer(path=Path("a.pdf"), result=Done(content_type=PDF, extraction=FOUND, analysis=ANALYSIS))
+COVERAGE = coverage_of(FOUND, chars_analyzed=16)
+ANSWER = Answer(
+    path=Path("a.pdf"), result=Done(content_type=PDF, extraction=FOUND, analysis=ANALYSIS, coverage=COVERAGE)
+)
 
 
 def test_every_regular_file_in_a_folder_is_found_and_nothing_else(tmp_path: Path) -> None:
@@ -172,7 +177,8 @@ def test_json_has_every_field_for_a_result() -> None:
     fields = json.loads(as_json(ANSWER))
     assert list(fields) == ["path", "pages", "chars", "analysis", "coverage", "metadata", "error"]
     assert (fields["path"], fields["pages"], fields["chars"], fields["error"]) == ("a.pdf", 2, 16, None)
-    assert fields["coverage"]["pages_with_text"] == 1
+    assert fields["coverage"] == COVERAGE.model_dump()
+    assert (fields["coverage"]["pages_with_text"], fields["coverage"]["pages_ocr"]) == (1, 1)
     assert fields["metadata"]["created"] == "2026-01-31T00:00:00+00:00"
     assert Analysis.model_validate(fields["analysis"]) == ANALYSIS
 
@@ -192,7 +198,7 @@ def test_json_keeps_a_name_that_is_no_text() -> None:
 def test_text_for_people_has_what_matters() -> None:
     assert as_text(ANSWER).splitlines() == [
         "a.pdf",
-        "  2 pages (1 with text), 3 words, 16 characters in en; invoice (80%), neutral (+0.00)",
+        "  2 pages (1 with text, 1 by OCR), 3 words, 16 characters in en; invoice (80%), neutral (+0.00)",
         "  An invoice, 2026-01-31",
         "  Pay the invoice.",
         "  invoice, payment",

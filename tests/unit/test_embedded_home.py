@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from docrelay.embedded.home import Home
@@ -28,6 +29,9 @@ def home(tmp_path: Path) -> Iterator[Home]:
 def orphan() -> Iterator[subprocess.Popen[bytes]]:
     """A process that looks like a worker of a killed supervisor."""
     with subprocess.Popen([sys.executable, "-c", SLEEP, "-m", "worker_service"]) as process:
+        # Right after its start a process has no command line yet.
+        while not psutil.Process(process.pid).cmdline():
+            continue
         yield process
         process.kill()
 

@@ -58,8 +58,9 @@ def _keys(partition: str, sort: str) -> list[dict[str, str]]:
 async def _expire_items(client: Client, table: str) -> None:
     found = await client.describe_time_to_live(TableName=table)
     if found["TimeToLiveDescription"]["TimeToLiveStatus"] in {"DISABLED", "DISABLING"}:
-        specification = {"Enabled": True, "AttributeName": "ttl"}
-        await client.update_time_to_live(TableName=table, TimeToLiveSpecification=specification)
+        await client.update_time_to_live(
+            TableName=table, TimeToLiveSpecification={"Enabled": True, "AttributeName": "ttl"}
+        )
 
 
 async def _keep_backups(client: Client, table: str) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from uuid import uuid4
 
 from aiobotocore.config import AioConfig
@@ -35,7 +35,7 @@ Action = tuple[str, Request]
 
 
 class Client(Protocol):
-    """What of DynamoDB is used: the first part at run time, the second to set a table up."""
+    """What of DynamoDB is used, and so what a role has to allow: first at run time, then to set the table up."""
 
     def get_item(self, **request: Any) -> Answer: ...
     def batch_get_item(self, **request: Any) -> Answer: ...
@@ -74,7 +74,7 @@ async def open_client(settings: Settings, session: AioSession) -> AsyncIterator[
     options = client_options(settings)
     quick = options["config"].merge(AioConfig(read_timeout=_READ_SECONDS))
     async with session.create_client("dynamodb", **options | {"config": quick}) as client:
-        yield client
+        yield cast("Client", client)
 
 
 class Table:
