@@ -144,7 +144,9 @@ class Intake:
 
     async def _store(self, document: Document, part: Part) -> None:
         try:
-            await self.blobs.put(document.blob_key, part.data, content_type=document.content_type)
+            await self.blobs.put(
+                document.blob_key, part.data, content_type=document.content_type, sha256=document.sha256
+            )
         except BackendUnavailableError:
             await self.documents.discard(document)
             raise

@@ -51,7 +51,9 @@ class Pingable(Protocol):
 
 
 class BlobStore(Pingable, Protocol):
-    async def put(self, key: str, body: bytes | bytearray, *, content_type: str) -> None: ...
+    async def put(self, key: str, body: bytes | bytearray, *, content_type: str, sha256: str | None = None) -> None:
+        """Store an object; with its `sha256` (hexadecimal), only if that is what arrives."""
+        ...
 
     async def get(self, key: str) -> bytes:
         """Raises BlobMissingError."""

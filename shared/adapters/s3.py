@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -26,13 +27,15 @@ class S3BlobStore:
         with translated("S3"):
             await self._client.head_bucket(Bucket=self._bucket)
 
-    async def put(self, key: str, body: bytes | bytearray, *, content_type: str) -> None:
+    async def put(self, key: str, body: bytes | bytearray, *, content_type: str, sha256: str | None = None) -> None:
+        checksum = {"ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()} if sha256 else {}
         with translated("S3"):
             await self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,  # type: ignore[arg-type]  # botocore takes a bytearray too, and a copy costs 10 MB
                 ContentType=content_type,
+                **checksum,  # type: ignore[arg-type]
             )
 
     async def get(self, key: str) -> bytes:

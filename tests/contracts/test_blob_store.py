@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from uuid import uuid4
 
 import httpx
 import pytest
 
 from shared.bootstrap import Backends
-from shared.errors import BlobMissingError
+from shared.errors import BackendUnavailableError, BlobMissingError
 
 
 @pytest.fixture
@@ -21,6 +22,14 @@ async def test_bytes_come_back_as_they_went_in(backends: Backends) -> None:
     key, body = f"o/{uuid4()}/original", bytes(range(256)) * 1000
     await backends.blobs.put(key, bytearray(body), content_type="application/pdf")
     assert await backends.blobs.get(key) == body
+
+
+async def test_bytes_that_do_not_match_their_hash_are_not_stored(backends: Backends) -> None:
+    key = f"o/{uuid4()}/original"
+    await backends.blobs.put(key, b"good", content_type="text/plain", sha256=hashlib.sha256(b"good").hexdigest())
+    with pytest.raises(BackendUnavailableError):
+        await backends.blobs.put(key, b"bad", content_type="text/plain", sha256=hashlib.sha256(b"good").hexdigest())
+    assert await backends.blobs.get(key) == b"good"
 
 
 async def test_missing_blob_is_named(backends: Backends) -> None:
