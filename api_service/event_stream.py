@@ -66,6 +66,11 @@ class Listener:
         """End the stream even if its client reads nothing."""
         if self.task is not None:
             self.task.cancel()
+            return
+        # It has not begun to send: nothing but its end is left for it, and the client asks again from where it was.
+        while not self.queue.empty():
+            self.queue.get_nowait()
+        self.queue.put_nowait(None)
 
 
 class Encoder:
@@ -145,19 +150,25 @@ class Hub:
             if not self._listeners:
                 self._wanted.clear()
                 await self._wanted.wait()
-            try:
-                await self._tick()
-            except BackendUnavailableError as exc:
-                _log.warning("stream.tick_failed", cause=str(exc))
+            await self._tick()
             self._keep_time()
             await asyncio.sleep(self._tick_seconds)
 
     async def _tick(self) -> None:
-        heads = await self._feed.heads(list(self._listeners))
+        try:
+            heads = await self._feed.heads(list(self._listeners))
+        except BackendUnavailableError as exc:
+            _log.warning("stream.heads_failed", cause=str(exc))
+            return
         for owner, head in heads.items():
             known = self._heads.get(owner)
-            if known is not None and head.seq > known.seq:
+            if known is None or head.seq <= known.seq:
+                continue
+            try:
                 await self._publish(owner, known, head)
+            except BackendUnavailableError as exc:
+                # The next tick begins where this one failed; the other owners do not wait for it.
+                _log.warning("stream.publish_failed", cause=str(exc))
 
     async def _publish(self, owner: UUID, known: FeedHead, head: FeedHead) -> None:
         events = await self._feed.events(owner, after=known.seq, limit=_BATCH)

@@ -13,10 +13,17 @@ import pytest
 
 from docrelay.embedded.emulator import Emulator
 from docrelay.embedded.postgres import EmbeddedPostgres
+from shared import log
 from shared.bootstrap import Backends, open_backends, provision, upgrade_database
 from shared.settings import Settings
 
 ADMIN = ("admin", "a-long-enough-password")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _log() -> None:
+    """Lines as in production; structlog's own default draws every exception at length."""
+    log.configure(level="info", service="tests")
 
 
 @pytest.fixture(scope="session")

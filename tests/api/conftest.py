@@ -7,8 +7,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from shared.bootstrap import Backends, open_backends
 from shared.settings import Settings
-from tests.support.running import logged_in, serving
+from tests.support.callers import calling
+from tests.support.running import serving
 
 
 @pytest.fixture(scope="session")
@@ -17,13 +19,20 @@ async def api(stack_settings: Settings) -> AsyncIterator[str]:
         yield base_url
 
 
-@pytest.fixture
-async def client(api: str, stack_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with logged_in(api, stack_settings) as client:
-        yield client
+@pytest.fixture(scope="session")
+async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
+    """Opened once: opening them for each test costs more than most of the tests."""
+    async with open_backends(stack_settings) as opened:
+        yield opened
 
 
 @pytest.fixture
-async def stranger(api: str, stack_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with logged_in(api, stack_settings) as client:
-        yield client
+async def client(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[httpx.AsyncClient]:
+    async with calling(api, stack_settings, backends) as caller:
+        yield caller.client
+
+
+@pytest.fixture
+async def stranger(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[httpx.AsyncClient]:
+    async with calling(api, stack_settings, backends) as caller:
+        yield caller.client

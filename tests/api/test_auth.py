@@ -15,6 +15,7 @@ from shared.bootstrap import Backends, open_backends
 from shared.settings import Settings
 from tests.support.callers import add_user, client_of, tokens_of
 from tests.support.running import PASSWORD
+from tests.support.sse import answer_of
 
 CANARY = "canary-that-must-not-come-back"
 
@@ -181,4 +182,4 @@ async def test_every_token_of_a_revoked_user_is_refused(
     headers = {"Authorization": f"Bearer {tokens.access(before, user.id)}"}
     assert (await anybody.get("/auth/me", headers=headers)).status_code == 401
     query = {"ticket": tokens.ticket(before, user.id)}
-    assert (await anybody.get("/documents/stream", params=query)).status_code == 401
+    assert (await answer_of(anybody, params=query)).status_code == 401

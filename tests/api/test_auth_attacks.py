@@ -19,6 +19,7 @@ from shared.bootstrap import open_backends
 from shared.settings import Settings
 from tests.support.callers import add_user
 from tests.support.running import serving
+from tests.support.sse import answer_of
 
 CLAIMS = ["iss", "aud", "exp", "nbf", "iat", "jti", "sub", "epoch", "family"]
 HEADER = {"typ": "at+jwt", "alg": "HS256"}
@@ -223,8 +224,8 @@ async def test_damaged_token_is_refused_at_every_door(
     token = damaged(forged(HEADER, claims, key), claims)[damage]
     bearer = {b"Authorization": f"Bearer {token}".strip().encode("latin-1")}
     assert (await anybody.get("/auth/me", headers=bearer)).status_code == 401
-    assert (await anybody.get("/documents/stream", headers=bearer)).status_code == 401
-    assert (await anybody.get("/documents/stream", params={"ticket": token})).status_code == 401
+    assert (await answer_of(anybody, headers=bearer)).status_code == 401
+    assert (await answer_of(anybody, params={"ticket": token})).status_code == 401
     assert (await anybody.post("/auth/refresh", json={"refresh_token": token})).status_code == 401
 
 
@@ -233,12 +234,12 @@ async def test_token_with_a_nul_inside_is_refused(
 ) -> None:
     token = forged(HEADER | {"typ": "ticket+jwt"}, claims, key)
     for broken in (f"{token}\0", f"\0{token}", token.replace(".", ".\0")):
-        assert (await anybody.get("/documents/stream", params={"ticket": broken})).status_code == 401
+        assert (await answer_of(anybody, params={"ticket": broken})).status_code == 401
         assert (await anybody.post("/auth/refresh", json={"refresh_token": broken})).status_code == 401
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Basic YTpi", "bearer:x", "Token x"])
 async def test_header_without_a_bearer_token_is_refused(anybody: httpx.AsyncClient, header: str) -> None:
-    for path in ("/auth/me", "/documents/stream"):
-        answer = await anybody.get(path, headers={"Authorization": header})
+    given = {"Authorization": header}
+    for answer in (await anybody.get("/auth/me", headers=given), await answer_of(anybody, headers=given)):
         assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")

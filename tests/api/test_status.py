@@ -13,6 +13,7 @@ from shared.document import Document, DocumentStatus
 from shared.settings import Settings
 from tests.support.builders import S
 from tests.support.callers import PATHS, Caller, calling
+from tests.support.sse import listening
 
 FIELDS = {
     "id",
@@ -136,11 +137,17 @@ async def test_one_change_ends_the_wait_of_everybody(me: Caller) -> None:
 async def test_change_of_another_document_does_not_end_the_wait(me: Caller) -> None:
     document, other = await me.document(S.PENDING), await me.document(S.PENDING)
     etag = await etag_of(me, document)
-    waiting = asyncio.create_task(ask(me, document, seen=etag, wait="20"))
+    waiting = [asyncio.create_task(ask(me, document, seen=etag, wait="20")) for _ in range(5)]
+    # By then the five wait; one that did not could not fail here.
     for status in (S.PROCESSING, S.PENDING, S.PROCESSING, S.ANALYZING, S.COMPLETED):
+        await ask(me, other)
         other = await me.move(other, status)
+    async with listening(me.client, cursor="0", document_id=str(other.id)) as witness:
+        await witness.events(7)
     await me.move(document, S.CANCELLED)
-    assert (await waiting).json()["status"] == "cancelled"
+    answers = await asyncio.gather(*waiting)
+    assert [answer.status_code for answer in answers] == [200] * 5
+    assert {answer.json()["status"] for answer in answers} == {"cancelled"}
 
 
 @pytest.mark.parametrize("status", [S.COMPLETED, S.FAILED, S.CANCELLED])

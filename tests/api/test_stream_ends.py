@@ -24,7 +24,7 @@ from shared.settings import Settings
 from tests.support.builders import S
 from tests.support.callers import Caller, calling, tokens_of
 from tests.support.running import serving, until
-from tests.support.sse import Block, EventReader, listening
+from tests.support.sse import Block, EventReader, answer_of, listening
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -43,9 +43,9 @@ async def calling_with(settings: Settings, backends: Backends, **changed: Any) -
         yield caller
 
 
-def a_second_before_the_end(life: timedelta) -> datetime:
-    """When a token was issued that has between one and two seconds left."""
-    return utc_now() - life + timedelta(seconds=2)
+def shortly_before_the_end(life: timedelta) -> datetime:
+    """When a token was issued that has between two and three seconds left."""
+    return utc_now() - life + timedelta(seconds=3)
 
 
 def check_bye(block: Block) -> None:
@@ -65,14 +65,14 @@ async def test_idle_stream_is_kept_alive_by_comments(stack_settings: Settings, b
 
 async def test_stream_ends_with_bye_and_is_resumed_where_it_ended(stack_settings: Settings, backends: Backends) -> None:
     async with calling_with(stack_settings, backends, stream_seconds=0.4) as me:
+        document = await me.document(S.PENDING)
         async with listening(me.client, cursor="0") as stream:
-            document = await me.document(S.PENDING)
-            first = await stream.events(2)
-            *_, bye = await stream.rest()
+            _, second, bye = await stream.events(3)
+            assert await stream.rest() == []
         check_bye(bye)
         await me.move(document, S.PROCESSING)
-        async with listening(me.client, last_event_id=first[-1].id) as stream:
-            (event, end) = await stream.events(2)
+        async with listening(me.client, last_event_id=second.id) as stream:
+            event, end = await stream.events(2)
     assert event.data["status"] == "processing"
     check_bye(end)
 
@@ -95,15 +95,16 @@ async def test_stream_of_a_foreign_document_stays_silent_to_its_end(
 async def test_stream_ends_with_its_access_token_but_outlives_its_ticket(
     stack_settings: Settings, backends: Backends
 ) -> None:
-    async with calling_with(stack_settings, backends, stream_seconds=2.5) as me:
-        hour = tokens_of(stack_settings).access_life
-        access = tokens_of(stack_settings, clock=lambda: a_second_before_the_end(hour)).access(me.user, uuid4())
-        minute = timedelta(seconds=60)
-        ticket = tokens_of(stack_settings, clock=lambda: a_second_before_the_end(minute)).ticket(me.user, uuid4())
-        async with httpx.AsyncClient(base_url=me.client.base_url, timeout=30) as anybody:
-            bearer = httpx.AsyncClient(base_url=me.client.base_url, headers={"Authorization": f"Bearer {access}"})
-            async with bearer, listening(bearer) as by_token, listening(anybody, ticket=ticket) as by_ticket:
-                ends = await asyncio.gather(by_token.rest(), by_ticket.rest())
+    hour, minute = tokens_of(stack_settings).access_life, timedelta(seconds=60)
+    async with (
+        calling_with(stack_settings, backends, stream_seconds=3.2) as me,
+        httpx.AsyncClient(base_url=me.client.base_url, timeout=30) as anybody,
+    ):
+        access = tokens_of(stack_settings, clock=lambda: shortly_before_the_end(hour)).access(me.user, uuid4())
+        me.client.headers["Authorization"] = f"Bearer {access}"
+        ticket = tokens_of(stack_settings, clock=lambda: shortly_before_the_end(minute)).ticket(me.user, uuid4())
+        async with listening(me.client) as by_token, listening(anybody, ticket=ticket) as by_ticket:
+            ends = await asyncio.gather(by_token.rest(), by_ticket.rest())
     reauth, bye = (blocks[-1] for blocks in ends)
     assert (reauth.event, reauth.id, reauth.retry) == ("reauth", None, 1000)
     check_bye(bye)
@@ -116,7 +117,7 @@ async def test_too_many_streams_of_one_user_are_refused_until_one_ends(
         me = await stack.enter_async_context(calling_with(stack_settings, backends, max_streams_per_user=2))
         await stack.enter_async_context(listening(me.client))
         async with listening(me.client):
-            answer = await me.client.get("/documents/stream")
+            answer = await answer_of(me.client)
             assert (answer.status_code, answer.json()["code"]) == (429, "too_many_streams")
             assert answer.headers["content-type"] == "application/problem+json"
             assert int(answer.headers["retry-after"]) > 0
@@ -126,8 +127,7 @@ async def test_too_many_streams_of_one_user_are_refused_until_one_ends(
                 pass
 
         async def accepted() -> bool:
-            async with me.client.stream("GET", "/documents/stream") as answer:
-                return answer.status_code == 200
+            return (await answer_of(me.client)).status_code == 200
 
         await until(accepted)
 

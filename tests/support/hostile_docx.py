@@ -85,7 +85,7 @@ def overlapping() -> bytes:
 def packed_by(method: int) -> bytes:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", method) as archive:
-        for name, content in parts_of(documents.docx(["word"] * 100_000)).items():
+        for name, content in parts_of(documents.docx(["word"] * 20_000)).items():
             archive.writestr(name, content)
     return target.getvalue()
 

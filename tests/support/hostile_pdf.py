@@ -48,6 +48,15 @@ def one_page(
     return file_of([catalog, pages, font, page, contents or stream(content), *more], trailer=trailer)
 
 
+def pages_of(*contents: bytes) -> bytes:
+    """Return a PDF with a page for each of these content streams."""
+    first = 4 + len(contents)
+    pages = [(PAGE % FONTS).replace(b"5 0 R", b"%d 0 R" % number) for number in range(first, first + len(contents))]
+    kids = b" ".join(b"%d 0 R" % number for number in range(4, first))
+    tree = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(contents))
+    return file_of([CATALOG, tree, FONT, *pages, *contents])
+
+
 def with_form(form: bytes, *more: bytes, content: bytes = b"/X Do") -> bytes:
     """Return a PDF whose page draws form `X`, object 6."""
     return one_page(content, page=PAGE % (FONTS + b" /XObject << /X 6 0 R >>"), more=(form, *more))

@@ -17,6 +17,7 @@ from tests.support.hostile_pdf import (
     looping_xref,
     noise,
     one_page,
+    packed,
     shuffled,
     stream,
     with_font,
@@ -36,7 +37,8 @@ _case = partial(hostile, "a.pdf")
 
 
 def cases(url: bytes) -> list[Hostile]:
-    return [*_tables(), *_streams(), *_encryptions(), *_references(), *_shapes(), *_fonts(), *_damages(), *_calls(url)]
+    wrong = [*_tables(), *_streams(), *_encryptions(), *_references(), *_shapes(), *_fonts()]
+    return [*wrong, *_damages(), *_fallbacks(), *_calls(url)]
 
 
 def _pages(entries: bytes, *ends: str, name: str) -> Hostile:
@@ -138,6 +140,21 @@ def _damages() -> list[Hostile]:
         *(_case(f"cut-at-{share}-percent", make, CORRUPT, TEXT, NO_TEXT) for share, make in cuts.items()),
         *(_case(f"noise-{seed}", partial(noise, seed), CORRUPT) for seed in range(3)),
         *(_case(f"shuffled-{seed}", partial(shuffled, seed), CORRUPT, TEXT, NO_TEXT) for seed in range(5)),
+    ]
+
+
+def _rootless(name: str, data: bytes, *ends: str) -> Hostile:
+    """A file that PDFium cannot open, so that pypdf has to try."""
+    return _case(f"rootless-{name}", lambda: data.replace(b"/Root 1 0 R", b""), *ends)
+
+
+def _fallbacks() -> list[Hostile]:
+    encryption = b"<< /Filter /Other /V 0 >>"
+    return [
+        _rootless("filter", one_page(contents=stream(HELLO, b"/Filter /Flat")), CORRUPT),
+        _rootless("encryption", one_page(trailer=b"/Encrypt 6 0 R", more=[encryption]), CORRUPT, ENCRYPTED),
+        _rootless("font-map", with_font(b"/ToUnicode 6 0 R", stream(_CMAP.replace(b"00", b"00" * 99))), CORRUPT, TEXT),
+        _rootless("bomb", one_page(contents=packed(b" ", 300_000_000)), BOMB),
     ]
 
 

@@ -85,6 +85,14 @@ async def listening(
         yield EventReader(answer)
 
 
+async def answer_of(client: httpx.AsyncClient, **request: Any) -> httpx.Response:
+    """What the stream's address answers: a refusal is read, a stream is not."""
+    async with client.stream("GET", "/documents/stream", **request) as answer:
+        if answer.status_code != 200:
+            await answer.aread()
+        return answer
+
+
 def _block(raw: str) -> Block:
     lines = raw.split("\n")
     fields = dict(line.partition(": ")[::2] for line in lines if not line.startswith(":"))

@@ -163,11 +163,11 @@ class World:
         found = [await self.backends.documents.get(document.id) for document in documents]
         return [document.status for document in found if document]
 
-    async def all_end(self, *documents: Document, status: S = S.COMPLETED) -> None:
-        async def ended() -> bool:
+    async def all_reach(self, *documents: Document, status: S = S.COMPLETED) -> None:
+        async def reached() -> bool:
             return set(await self.statuses(*documents)) == {status}
 
-        await until(ended)
+        await until(reached)
 
     async def depth(self, suffix: str = "") -> int:
         """How many messages a queue holds, hidden ones included."""
@@ -197,10 +197,10 @@ async def test_document_completes_and_only_then_its_message_is_deleted(world: Wo
     world.model.gate.clear()
     document = await world.upload()
     async with world.consuming(grace_seconds=30):
-        await world.all_end(document, status=S.ANALYZING)
+        await world.all_reach(document, status=S.ANALYZING)
         assert await world.depth() == 1
         world.model.gate.set()
-        await world.all_end(document)
+        await world.all_reach(document)
         await world.empties()
 
 
@@ -255,7 +255,7 @@ async def test_stop_lets_a_running_job_finish_within_its_grace(world: World) -> 
     world.model.gate.clear()
     document = await world.upload()
     async with world.consuming(grace_seconds=30) as stopping:
-        await world.all_end(document, status=S.ANALYZING)
+        await world.all_reach(document, status=S.ANALYZING)
         stopping.set()
         world.model.gate.set()
     assert (await world.statuses(document), await world.depth()) == ([S.COMPLETED], 0)
@@ -265,7 +265,7 @@ async def test_stop_gives_a_job_that_outlasts_its_grace_back_at_once(world: Worl
     world.model.gate.clear()
     document = await world.upload()
     async with world.consuming(grace_seconds=0):
-        await world.all_end(document, status=S.ANALYZING)
+        await world.all_reach(document, status=S.ANALYZING)
     released = await world.backends.documents.get(document.id)
     assert released is not None
     assert (released.status, released.attempt, released.lease) == (S.PENDING, 0, None)
@@ -301,7 +301,7 @@ async def test_as_many_owners_are_served_at_once_as_there_are_slots(world: World
     async with world.consuming(world.consumer(slots=3)):
         await until(busy)
         world.model.gate.set()
-        await world.all_end(*documents)
+        await world.all_reach(*documents)
     assert world.model.most_at_once == 3
 
 
@@ -309,14 +309,14 @@ async def test_one_owner_is_served_one_at_a_time_in_upload_order(world: World) -
     owner, texts = uuid4(), [f"Note {number}." for number in range(8)]
     documents = [await world.upload(text, owner=owner) for text in texts]
     async with world.consuming(world.consumer(slots=3), world.consumer(slots=3)):
-        await world.all_end(*documents)
+        await world.all_reach(*documents)
     assert (world.model.texts, world.model.most_at_once) == (texts, 1)
 
 
 async def test_two_workers_share_the_work_and_claim_each_document_once(world: World) -> None:
     documents = [await world.upload() for _ in range(10)]
     async with world.consuming(world.consumer(slots=2), world.consumer(slots=2)):
-        await world.all_end(*documents)
+        await world.all_reach(*documents)
     assert [await world.claims(document) for document in documents] == [1] * 10
 
 
@@ -324,12 +324,12 @@ async def test_delete_with_a_stale_receipt_is_harmless(world: World) -> None:
     world.model.gate.clear()
     document = await world.upload()
     async with world.consuming():
-        await world.all_end(document, status=S.ANALYZING)
+        await world.all_reach(document, status=S.ANALYZING)
         (taken,) = world.queue.received
         await world.queue.extend(taken.receipt, visibility_seconds=0)
         (again,) = await world.backends.queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)
         world.model.gate.set()
-        await world.all_end(document)
+        await world.all_reach(document)
         await world.backends.queue.extend(again.receipt, visibility_seconds=0)
         await world.empties()
     assert await world.claims(document) == 1
@@ -339,7 +339,7 @@ async def test_lost_delete_is_made_good_at_the_next_delivery(world: World) -> No
     world.queue.lost_deletes = 1
     document = await world.upload()
     async with world.consuming(world.consumer(visibility_seconds=1)):
-        await world.all_end(document)
+        await world.all_reach(document)
         await world.empties()
     assert len(world.queue.received) == 2
     assert await world.claims(document) == 1
@@ -349,4 +349,4 @@ async def test_polling_goes_on_after_the_queue_did_not_answer(world: World) -> N
     world.queue.lost_polls = 1
     document = await world.upload()
     async with world.consuming():
-        await world.all_end(document)
+        await world.all_reach(document)
