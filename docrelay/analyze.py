@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -25,7 +26,9 @@ from shared.analysis import Analysis
 from shared.errors import AnalysisError, DocumentError, EmptyFileError, IntakeError, LLMTimeoutError, TooLargeError
 from shared.filetype import content_type_of
 from shared.settings import Settings
-from worker_service.analyzers.offline import analysis_of
+from worker_service.analyzers import coverage_of
+from worker_service.analyzers.offline import MAX_CHARS, analysis_of
+from worker_service.ocr import with_ocr
 from worker_service.sandbox import Sandbox
 
 _SNIFFED_BYTES = 65_536
@@ -72,7 +75,7 @@ def _is_file(path: Path) -> bool:
 
 async def _print_answers(files: Sequence[Path], desk: Desk, *, show: Callable[[Answer], str]) -> int:
     failed = 0
-    # While it is shown it takes over standard output, which is right only if both are the same terminal.
+    # It takes standard output over to write above the bar, which is right only if both are the same terminal.
     progress = Progress(
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
@@ -84,7 +87,8 @@ async def _print_answers(files: Sequence[Path], desk: Desk, *, show: Callable[[A
         try:
             async with aclosing(as_done(files, desk.answer, at_once=desk.jobs)) as answers:
                 async for answer in answers:
-                    typer.echo(show(answer))
+                    sys.stdout.write(show(answer) + "\n")
+                    sys.stdout.flush()
                     progress.advance(shown)
                     failed += isinstance(answer.result, DocumentError)
         finally:
@@ -123,6 +127,9 @@ class Desk:
         self._sandbox = Sandbox(
             timeout_seconds=settings.extraction_seconds, memory_bytes=settings.extraction_memory_bytes, size=jobs
         )
+        self._extractor = with_ocr(
+            self._sandbox, program=shutil.which("tesseract"), seconds=settings.extraction_seconds
+        )
         self._analyses = self._processes()
 
     async def close(self) -> None:
@@ -137,8 +144,14 @@ class Desk:
 
     async def _look_into(self, path: Path) -> Done:
         data, content_type = await asyncio.to_thread(_read, path, max_bytes=self._max_bytes)
-        extraction = await self._sandbox.extract(data, content_type)
-        return Done(content_type=content_type, extraction=extraction, analysis=await self._analysis(extraction.text))
+        found = await self._extractor.extract(data, content_type)
+        read = found.text[:MAX_CHARS]
+        return Done(
+            content_type=content_type,
+            extraction=found,
+            analysis=await self._analysis(read),
+            coverage=coverage_of(found, chars_analyzed=len(read)),
+        )
 
     async def _analysis(self, text: str) -> Analysis:
         running = asyncio.ensure_future(self._in_another_process(text))

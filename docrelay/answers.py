@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.analysis import ActionItem, Analysis
+from shared.analysis import ActionItem, Analysis, Coverage
 from shared.errors import DocumentError
-from worker_service.analyzers import coverage_of
 from worker_service.extractors import Extraction
 
 _COLUMNS = 100
@@ -24,6 +23,7 @@ class Done:
     content_type: str
     extraction: Extraction
     analysis: Analysis
+    coverage: Coverage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +48,7 @@ def _fields(done: Done) -> dict[str, object]:
         "pages": found.pages,
         "chars": len(found.text),
         "analysis": done.analysis.model_dump(mode="json"),
-        "coverage": coverage_of(found, chars_analyzed=len(found.text)).model_dump(mode="json"),
+        "coverage": done.coverage.model_dump(mode="json"),
         "metadata": {
             "content_type": done.content_type,
             "words": found.words,
@@ -75,7 +75,7 @@ def _wrapped(line: str) -> str:
 def _lines(done: Done) -> Iterator[str]:
     found, analysis = done.extraction, done.analysis
     kind, mood = analysis.classification, analysis.sentiment
-    pages = "" if found.pages is None else f"{found.pages} pages ({found.pages_with_text} with text), "
+    pages = "" if found.pages is None else f"{found.pages} pages ({found.pages_with_text} with text{_by_ocr(found)}), "
     yield (
         f"{pages}{found.words:,} words, {len(found.text):,} characters in {analysis.language}; "
         f"{kind.label} ({kind.confidence:.0%}), {mood.label} ({mood.score:+.2f})"
@@ -86,6 +86,10 @@ def _lines(done: Done) -> Iterator[str]:
     yield from map(_action, analysis.action_items)
     if found.hidden_chars:
         yield f"{found.hidden_chars:,} characters of hidden text left out"
+
+
+def _by_ocr(found: Extraction) -> str:
+    return f", {found.pages_ocr} by OCR" if found.pages_ocr else ""
 
 
 def _action(item: ActionItem) -> str:

@@ -82,7 +82,13 @@ def analyze(
     """Extract and analyze files on this machine, without a server, a model or a network."""
     from docrelay.analyze import analyze as answer  # noqa: PLC0415
 
-    raise typer.Exit(1 if answer(paths, settings=Settings.load(), jobs=jobs, json=json) else 0)
+    try:
+        failed = answer(paths, settings=Settings.load(), jobs=jobs, json=json)
+    except OSError as exc:
+        # Nobody takes the answers any more: the reader has gone, or the disk is full. Python would try again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(f"docrelay: {exc.strerror}")
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command()

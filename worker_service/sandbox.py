@@ -22,7 +22,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from shared.errors import (
     BackendUnavailableError,
@@ -34,7 +34,7 @@ from shared.errors import (
     ExtractionTimeoutError,
     NoTextError,
 )
-from worker_service.extractors import Extraction
+from worker_service.extractors import Extraction, NoTextOnPagesError
 
 _PROGRAM = (
     "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given.pop('path'); "
@@ -46,9 +46,12 @@ _CAUSES = {cause.code: cause for cause in (EncryptedError, CorruptError, BombErr
 
 
 class _Reply(BaseModel):
+    model_config = ConfigDict(val_json_bytes="base64")
+
     extraction: Extraction | None = None
+    picture: bytes = b""
     code: str = ""
-    message: str | None = None
+    message: str = ""
     last: bool
 
 
@@ -86,21 +89,34 @@ class Sandbox:
     async def extract(self, data: bytes, content_type: str) -> Extraction:
         """Return the text of a file whose type `content_type_of` has found.
 
-        Raises an ExtractionError that names the cause, or BackendUnavailableError if no child can be started.
+        Raises an ExtractionError that names the cause, NoTextOnPagesError where OCR may help, or
+        BackendUnavailableError if no child can be started.
         """
+        reply = await self._ask(content_type, data)
+        if reply.extraction is None:
+            raise ExtractionCrashedError("The parser process answered nonsense.")
+        return reply.extraction
+
+    async def picture_of_page(self, data: bytes, index: int) -> bytes:
+        """Return a PDF's page as a PGM file, or nothing if the page is blank. Raises as `extract` does."""
+        return (await self._ask(str(index), data)).picture
+
+    async def _ask(self, wanted: str, data: bytes) -> _Reply:
         async with self._slots, self._child() as child:
             try:
                 async with asyncio.timeout(self._timeout_seconds):
-                    reply = await child.ask(data, content_type, reply_bytes=self._reply_bytes)
+                    reply = await child.ask(data, wanted, reply_bytes=self._reply_bytes)
             except TimeoutError:
                 raise self._timeout() from None
             except (asyncio.IncompleteReadError, ConnectionError):
                 raise self._cause_of_death(await child.end()) from None
             if reply.last:
                 await child.end()
-        if reply.extraction is None:
+        if reply.code == NoTextError.code and reply.extraction:
+            raise NoTextOnPagesError(reply.message, found=reply.extraction)
+        if reply.code:
             raise _CAUSES.get(reply.code, ExtractionCrashedError)(reply.message)
-        return reply.extraction
+        return reply
 
     @asynccontextmanager
     async def _child(self) -> AsyncIterator[_Child]:
@@ -172,8 +188,8 @@ class _Child:
     def alive(self) -> bool:
         return self.process.returncode is None and not self.reader.at_eof()
 
-    async def ask(self, data: bytes, content_type: str, *, reply_bytes: int) -> _Reply:
-        header = content_type.encode() + b"\n"
+    async def ask(self, data: bytes, wanted: str, *, reply_bytes: int) -> _Reply:
+        header = wanted.encode() + b"\n"
         self.writer.write((len(header) + len(data)).to_bytes(4) + header)
         self.writer.write(data)
         await self.writer.drain()

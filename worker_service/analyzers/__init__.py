@@ -32,6 +32,7 @@ def coverage_of(extraction: Extraction, *, chars_analyzed: int) -> Coverage:
         verdict="complete" if chars_analyzed >= chars_extracted else "partial",
         pages_total=extraction.pages,
         pages_with_text=extraction.pages_with_text,
+        pages_ocr=extraction.pages_ocr,
         chars_extracted=chars_extracted,
         chars_analyzed=chars_analyzed,
     )

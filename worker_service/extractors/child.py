@@ -1,7 +1,7 @@
 """The parser process: confines itself, then answers requests on its standard input, a socket, one after another.
 
-Only the sandbox starts it, and nothing imports it. A request is a content type, a line end and the file; a reply is
-JSON. Each follows its length in four bytes.
+Only the sandbox starts it, and nothing imports it. A request is what is wanted, a line end and the file; a reply is
+JSON. Each follows its length in four bytes. Wanted is the text of a content type, or the picture of a PDF's page.
 """
 
 from __future__ import annotations
@@ -11,13 +11,15 @@ import os
 import resource
 import socket
 import sys
+from base64 import b64encode
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
 from shared.errors import ExtractionError
 from shared.filetype import DOCX, PDF, TEXT
-from worker_service.extractors import docx, pdf, text
+from worker_service.extractors import NoTextOnPagesError, docx, pdf, text
+from worker_service.extractors.pdf_image import picture_of
 
 _EXTRACTORS = {PDF: pdf.extract, DOCX: docx.extract, TEXT: text.extract}
 
@@ -74,9 +76,12 @@ def _allow_cpu(seconds: int) -> None:
 
 
 def _answer(request: bytes) -> dict[str, object]:
-    content_type, _, data = request.partition(b"\n")
+    wanted, _, data = request.partition(b"\n")
     try:
-        extraction = _EXTRACTORS[content_type.decode()](data)
+        if wanted.isdigit():
+            return {"picture": b64encode(picture_of(data, int(wanted))).decode()}
+        return {"extraction": asdict(_EXTRACTORS[wanted.decode()](data))}
+    except NoTextOnPagesError as error:
+        return {"code": error.code, "message": str(error), "extraction": asdict(error.found)}
     except ExtractionError as error:
         return {"code": error.code, "message": str(error)}
-    return {"extraction": asdict(extraction)}

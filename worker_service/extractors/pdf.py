@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,7 +15,10 @@ from worker_service.extractors import Extraction, NoTextOnPagesError, readable
 from worker_service.extractors.metadata import label, pdf_date
 from worker_service.extractors.pdf_hidden import conceal
 
-_LOCKED = {pdfium_c.FPDF_ERR_PASSWORD, pdfium_c.FPDF_ERR_SECURITY}
+_LOCKED = {
+    pdfium_c.FPDF_ERR_PASSWORD: None,
+    pdfium_c.FPDF_ERR_SECURITY: "The document is encrypted in a way that is not supported.",
+}
 _MAX_PAGES = 50_000
 _ABOUT = ("Title", "Author", "CreationDate")
 
@@ -46,7 +48,7 @@ def extract(data: bytes) -> Extraction:
     except pdfium.PdfiumError as error:
         # The code alone proves nothing: PDFium sets none for a PDF without pages, and the last document's remains.
         if error.err_code in _LOCKED and b"/Encrypt" in data:
-            raise EncryptedError from error
+            raise EncryptedError(_LOCKED[error.err_code]) from error
         contents = _read_with_pypdf(data)
     if not contents.pages:
         raise CorruptError("The PDF has no pages.")
@@ -135,26 +137,7 @@ def _clean(raw: str) -> str:
 
 
 def _read_with_pypdf(data: bytes) -> _Contents:
-    from pypdf import PdfReader, errors  # noqa: PLC0415  # 90 ms that nearly no document needs
+    from worker_service.extractors import pdf_fallback  # noqa: PLC0415  # 90 ms that nearly no document needs
 
-    try:
-        reader = PdfReader(io.BytesIO(data))
-        pages = [_Page(text=_clean(page.extract_text())) for page in reader.pages]
-        stated = reader.metadata
-        about = {key: str(stated.get(f"/{key}", "")) for key in _ABOUT} if stated else {}
-        return _Contents(pages=pages, about=about)
-    except (errors.FileNotDecryptedError, errors.WrongPasswordError) as error:
-        raise EncryptedError from error
-    except errors.LimitReachedError as error:
-        raise BombError from error
-    # Damaged objects come up as whatever type pypdf expected in their place.
-    except (
-        errors.PyPdfError,
-        ArithmeticError,
-        AttributeError,
-        LookupError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
-        raise CorruptError from error
+    texts, about = pdf_fallback.read(data, _ABOUT)
+    return _Contents(pages=[_Page(text=_clean(text)) for text in texts], about=about)
