@@ -128,7 +128,11 @@ class Desk:
             timeout_seconds=settings.extraction_seconds, memory_bytes=settings.extraction_memory_bytes, size=jobs
         )
         self._extractor = with_ocr(
-            self._sandbox, program=shutil.which("tesseract"), seconds=settings.extraction_seconds
+            self._sandbox,
+            program=shutil.which("tesseract"),
+            seconds=settings.ocr_seconds,
+            max_pages=settings.ocr_max_pages,
+            languages=settings.ocr_languages,
         )
         self._analyses = self._processes()
 

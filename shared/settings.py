@@ -87,6 +87,11 @@ class Settings(BaseSettings):
     extraction_seconds: float = Field(30, gt=0)
     extraction_memory_bytes: int = Field(268_435_456, ge=67_108_864)
 
+    # Pages without text are read by Tesseract where it is installed.
+    ocr_max_pages: int = Field(20, ge=0)
+    ocr_seconds: float = Field(120, gt=0)
+    ocr_languages: str = "eng"
+
     llm_max_attempts: int = Field(2, ge=1, le=5)
     llm_seconds: float = Field(120, gt=0)
     llm_max_chars: int = Field(400_000, ge=1_000)

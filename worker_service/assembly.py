@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -13,6 +14,7 @@ from worker_service.analyzers import Analyzer
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.consumer import Consumer, Handler
+from worker_service.ocr import with_ocr
 from worker_service.pipeline import Pipeline
 from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
@@ -33,11 +35,18 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         memory_bytes=settings.extraction_memory_bytes,
         size=min(settings.concurrency, os.cpu_count() or 1),
     )
+    extractor = with_ocr(
+        sandbox,
+        program=shutil.which("tesseract"),
+        seconds=settings.ocr_seconds,
+        max_pages=settings.ocr_max_pages,
+        languages=settings.ocr_languages,
+    )
     analyzer = choose_analyzer(settings)
     pipeline = Pipeline(
         documents=backends.documents,
         blobs=backends.blobs,
-        extractor=sandbox,
+        extractor=extractor,
         analyzer=analyzer,
         holder=settings.instance_id or uuid4().hex,
         lease_seconds=settings.lease_seconds,
@@ -58,7 +67,7 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         slots=settings.concurrency,
         wait_seconds=settings.poll_wait_seconds,
         visibility_seconds=settings.lease_seconds,
-        job_seconds=settings.extraction_seconds + settings.llm_seconds,
+        job_seconds=settings.extraction_seconds + settings.ocr_seconds + settings.llm_seconds,
         clock=utc_now,
     )
     reconciler = Reconciler(
