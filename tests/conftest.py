@@ -20,6 +20,24 @@ from shared.settings import Settings
 ADMIN = ("admin", "a-long-enough-password")
 
 
+_basetemp = pytest.StashKey[Path]()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Give this run temporary folders of its own.
+
+    In pytest's common one, a second run of root's would take away what lets PostgreSQL, which runs as nobody, in.
+    """
+    if config.option.basetemp is None:
+        config.stash[_basetemp] = config.option.basetemp = Path(tempfile.mkdtemp(prefix="docrelay-tests-"))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if made := config.stash.get(_basetemp, None):
+        shutil.rmtree(made, ignore_errors=True)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _log() -> None:
     """Lines as in production; structlog's own default draws every exception at length."""
@@ -27,11 +45,8 @@ def _log() -> None:
 
 
 @pytest.fixture(scope="session")
-def scratch() -> Iterator[Path]:
-    """A folder whose path is short enough for a Unix socket."""
-    folder = Path(tempfile.mkdtemp(prefix="docrelay-test-"))
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("backends")
 
 
 @pytest.fixture(scope="session")
