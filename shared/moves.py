@@ -64,4 +64,4 @@ async def dispatch(document: Document, *, queue: JobQueue, documents: DocumentSt
         document_id=document.id, run=document.run, send=document.send, at=now, traceparent=log.traceparent()
     )
     await queue.send(message, owner=document.owner)
-    await documents.confirm_sent(document, due_at=due_after_send(document.send, at=now))
+    await documents.postpone(document, due_at=due_after_send(document.send, at=now))

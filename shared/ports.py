@@ -107,8 +107,8 @@ class DocumentStore(Pingable, Protocol):
         """
         ...
 
-    async def confirm_sent(self, document: Document, *, due_at: datetime) -> None:
-        """Put off the next look at a document whose message the queue has accepted, unless it moved on."""
+    async def postpone(self, document: Document, *, due_at: datetime) -> None:
+        """Put off the next look at a document unless it moved on: it was sent, or cannot be helped now."""
         ...
 
     async def count_send(self, document: Document, *, due_at: datetime) -> Document | None:

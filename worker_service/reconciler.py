@@ -56,7 +56,7 @@ class Reconciler:
             except BackendUnavailableError as exc:
                 # Later, so that one that cannot be helped does not stand in the way of the others.
                 _log.warning("sweep.put_off", document_id=str(document.id), cause=str(exc))
-                await self.documents.confirm_sent(document, due_at=self.clock() + SEND_GRACE)
+                await self.documents.postpone(document, due_at=self.clock() + SEND_GRACE)
         return len(due)
 
     async def _settle(self, document: Document) -> None:
@@ -90,7 +90,7 @@ class Reconciler:
     async def _give_up(self, document: Document) -> None:
         if document.lease is not None and document.lease_is_live(self.clock()):
             # By this clock it has ended, by its holder's perhaps not.
-            await self.documents.confirm_sent(document, due_at=document.lease.until + CLOCK_SKEW)
+            await self.documents.postpone(document, due_at=document.lease.until + CLOCK_SKEW)
             return
         failure = failure_of(AttemptsExhaustedError())
         await commit(self.documents, self._move(document, DocumentStatus.FAILED, reason=failure.code, failure=failure))

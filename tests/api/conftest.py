@@ -9,7 +9,7 @@ import pytest
 
 from shared.bootstrap import Backends, open_backends
 from shared.settings import Settings
-from tests.support.callers import calling
+from tests.support.callers import Caller, calling
 from tests.support.running import serving
 
 
@@ -36,3 +36,9 @@ async def client(api: str, stack_settings: Settings, backends: Backends) -> Asyn
 async def stranger(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[httpx.AsyncClient]:
     async with calling(api, stack_settings, backends) as caller:
         yield caller.client
+
+
+@pytest.fixture
+async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
+    async with calling(api, stack_settings, backends) as caller:
+        yield caller

@@ -12,27 +12,15 @@ import pytest
 from structlog.testing import capture_logs
 
 from api_service.app import create_app
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.support.builders import S
-from tests.support.callers import Caller, calling
+from tests.support.callers import Caller
 from tests.support.running import serving
 from tests.support.sse import listening
 
 PROBLEM = {"type", "title", "status", "detail", "instance", "request_id", "code"}
 CANARY = "canary-that-must-not-come-back"
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 @pytest.fixture(scope="module")

@@ -11,19 +11,13 @@ import pytest
 
 from shared.accounts import User
 from shared.adapters.argon2 import Argon2Passwords
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.support.callers import add_user, client_of, tokens_of
 from tests.support.running import PASSWORD
 from tests.support.sse import answer_of
 
 CANARY = "canary-that-must-not-come-back"
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from api_service.app import create_app
 from shared.accounts import RefreshFamily, User
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.errors import ConfigurationError
 from shared.settings import SAMPLE_SECRETS, Settings
 from tests.support.builders import NOW
@@ -35,12 +35,6 @@ PUBLIC = {
 }
 DOORS = ["bearer", "stream bearer", "stream ticket", "refresh"]
 OPENS = {("access", "bearer"), ("access", "stream bearer"), ("ticket", "stream ticket"), ("refresh", "refresh")}
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -12,7 +11,7 @@ import pytest
 from api_service.auth import Authenticator, TokenPair
 from api_service.tokens import TokenError
 from shared.adapters.argon2 import Argon2Passwords
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.clock import uuid7
 from shared.settings import Settings
 from tests.support.builders import NOW
@@ -31,12 +30,6 @@ class Watch:
 
     def __call__(self) -> datetime:
         return self.now
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

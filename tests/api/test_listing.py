@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -12,7 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.support.builders import NOW, S
 from tests.support.callers import Caller, calling
@@ -23,18 +22,6 @@ ITEM = (
     "id filename folder content_type size sha256 pages status version run attempt analyzer created_at updated_at error"
     " coverage usage"
 )
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 async def listed(client: httpx.AsyncClient, **query: str | int) -> dict[str, Any]:

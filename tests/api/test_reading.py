@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -11,11 +10,9 @@ from uuid import UUID
 import httpx
 import pytest
 
-from shared.bootstrap import Backends, open_backends
 from shared.document import Document, DocumentStatus
-from shared.settings import Settings
 from tests.support.builders import S, move, report
-from tests.support.callers import PATHS, Caller, calling
+from tests.support.callers import PATHS, Caller
 
 AT = "2026-01-02T03:04:05.678901Z"
 TEXT = "Grüße,\nzwei Zeilen: \u2028 and \x85 too.\n"
@@ -42,18 +39,6 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "history": list,
     "text": type(None),
 }
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 async def completed(me: Caller, **facts: Any) -> Document:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
-from shared.bootstrap import Backends, open_backends
 from shared.document import Document, DocumentStatus
-from shared.settings import Settings
 from tests.support.builders import S
-from tests.support.callers import PATHS, Caller, calling
+from tests.support.callers import PATHS, Caller
 from tests.support.sse import listening
 
 FIELDS = {
@@ -37,18 +34,6 @@ FLAGS = {
     S.FAILED: (False, False, True),
     S.CANCELLED: (False, False, True),
 }
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 async def ask(me: Caller, document: Document, *, seen: str | None = None, **query: str) -> httpx.Response:

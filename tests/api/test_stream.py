@@ -6,25 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.support.builders import NOW, S, move, moves, report
 from tests.support.callers import PATHS, Caller, calling
 from tests.support.sse import Block, listening
 
 AT = "2026-01-02T03:04:05.678901Z"
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 @pytest.fixture

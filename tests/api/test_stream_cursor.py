@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import psycopg
 import pytest
 
-from shared.bootstrap import Backends, open_backends
 from shared.document import Document
 from shared.settings import Settings
 from tests.support.builders import S, moves
-from tests.support.callers import PATHS, Caller, calling
+from tests.support.callers import PATHS, Caller
 from tests.support.sse import Block, listening
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 def statuses(events: list[Block]) -> list[str]:

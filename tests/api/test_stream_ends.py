@@ -15,10 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import pytest
 
 from docrelay.embedded.child import free_port
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.clock import utc_now
 from shared.settings import Settings
 from tests.support.builders import S
@@ -27,12 +26,6 @@ from tests.support.running import serving, until
 from tests.support.sse import Block, EventReader, answer_of, listening
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
 
 
 @asynccontextmanager

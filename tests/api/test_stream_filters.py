@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
-from shared.bootstrap import Backends, open_backends
-from shared.settings import Settings
 from tests.support.builders import S
-from tests.support.callers import PATHS, Caller, calling
+from tests.support.callers import PATHS, Caller
 from tests.support.sse import listening
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 @pytest.mark.parametrize(

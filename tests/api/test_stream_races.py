@@ -10,28 +10,15 @@ from uuid import UUID
 import pytest
 
 from api_service.event_stream import BYE, Encoder, Hub, Listener, Stream
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.document import Document
 from shared.events import FeedEvent, FeedHead
 from shared.ports import Feed
-from shared.settings import Settings
 from tests.support.builders import S, move, moves, report
-from tests.support.callers import Caller, calling
+from tests.support.callers import Caller
 from tests.support.sse import Block, listening
 
 TWO_RUNS = (S.PENDING, S.PROCESSING, S.ANALYZING, S.COMPLETED) * 2 + (S.PENDING,)
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 def told(block: Block) -> tuple[int, str, str]:

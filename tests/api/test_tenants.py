@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.accounts import Role
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.clock import uuid7
 from shared.settings import Settings
 from tests.support.builders import S
@@ -28,18 +28,6 @@ MALFORMED = [
     "%C3%A9",
     "' OR 1=1 --",
 ]
-
-
-@pytest.fixture(scope="module")
-async def backends(stack_settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(stack_settings) as opened:
-        yield opened
-
-
-@pytest.fixture
-async def me(api: str, stack_settings: Settings, backends: Backends) -> AsyncIterator[Caller]:
-    async with calling(api, stack_settings, backends) as caller:
-        yield caller
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ async def test_new_run_begins_with_its_first_send(backends: Backends) -> None:
 async def test_confirmed_send_puts_the_next_look_off(own_backends: Backends) -> None:
     document = await stored(own_backends, S.PENDING)
     due_at = NOW + timedelta(hours=1)
-    await own_backends.documents.confirm_sent(document, due_at=due_at)
+    await own_backends.documents.postpone(document, due_at=due_at)
     assert await own_backends.documents.get(document.id) == replace(document, due_at=due_at)
     assert await own_backends.documents.due(now=due_at - timedelta(seconds=1), limit=10) == []
     assert [one.id for one in await own_backends.documents.due(now=due_at, limit=10)] == [document.id]
@@ -71,7 +71,7 @@ async def test_confirmed_send_puts_the_next_look_off(own_backends: Backends) -> 
 async def test_confirmed_send_does_not_undo_a_later_one(backends: Backends) -> None:
     document = await stored(backends, S.PENDING)
     counted = await backends.documents.count_send(document, due_at=NOW)
-    await backends.documents.confirm_sent(document, due_at=NOW + timedelta(hours=1))
+    await backends.documents.postpone(document, due_at=NOW + timedelta(hours=1))
     assert await backends.documents.get(document.id) == counted
 
 
@@ -104,7 +104,7 @@ async def test_confirmed_send_does_not_touch_a_document_that_moved_on(backends: 
     document = await stored(backends, S.PENDING)
     change = move(document, S.PROCESSING)
     await backends.documents.apply(change)
-    await backends.documents.confirm_sent(document, due_at=NOW + timedelta(hours=1))
+    await backends.documents.postpone(document, due_at=NOW + timedelta(hours=1))
     assert await backends.documents.get(document.id) == change.after
 
 

@@ -90,7 +90,7 @@ class DynamoDBDocumentStore:
             await asyncio.sleep(pause)
         raise BackendUnavailableError("DynamoDB: too many moves of one owner at the same time.")
 
-    async def confirm_sent(self, document: Document, *, due_at: datetime) -> None:
+    async def postpone(self, document: Document, *, due_at: datetime) -> None:
         await self._put_off(
             document.id,
             due_at,

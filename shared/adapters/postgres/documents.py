@@ -127,7 +127,7 @@ class PostgresDocumentStore:
             moved = True
         return moved  # noqa: RET504 - a rollback ends the block above without an error
 
-    async def confirm_sent(self, document: Document, *, due_at: datetime) -> None:
+    async def postpone(self, document: Document, *, due_at: datetime) -> None:
         await execute(
             self._pool,
             "UPDATE documents SET due_at = %(due_at)s"
