@@ -29,8 +29,9 @@ $(READY): pyproject.toml locks/dev.lock
 dev: setup ## Run the whole stack on this machine: API, worker, AWS emulator, PostgreSQL
 	@exec $(BIN)/docrelay dev
 
+# More processes than cores: most tests wait for a lease, a queue or a child process.
 test: setup ## Run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 4 --dist worksteal
 
 check: setup ## Lint, types, import contracts
 	$(BIN)/ruff check .
