@@ -20,7 +20,7 @@ from api_service.dependencies import Services
 from api_service.event_stream import Encoder, Hub
 from api_service.intake import Intake
 from api_service.request_log import RequestLog
-from api_service.routes import auth, documents, health, stream, uploads
+from api_service.routes import auth, documents, health, moves, stream, uploads
 from api_service.tokens import Tokens
 from shared import log
 from shared.adapters.argon2 import Argon2Passwords
@@ -106,6 +106,7 @@ def _api() -> APIRouter:
     api.include_router(stream.router)
     api.include_router(uploads.router)
     api.include_router(documents.router)
+    api.include_router(moves.router)
     return api
 
 

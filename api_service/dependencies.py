@@ -14,7 +14,7 @@ from fastapi.security import OAuth2PasswordBearer
 from api_service.auth import Authenticator, Caller
 from api_service.event_stream import Encoder, Hub
 from api_service.intake import Intake
-from api_service.problems import ProblemError, not_found, unauthorized
+from api_service.problems import ProblemError, invalid, not_found, unauthorized
 from api_service.tokens import TokenError
 from shared.bootstrap import Backends
 from shared.clock import Clock, NewId
@@ -98,7 +98,5 @@ def status_filter(raw: str | None) -> DocumentStatus | None:
         return None
     shown = [status for status in DocumentStatus if status is not DocumentStatus.DELETING]
     if raw.lower() not in shown:
-        detail = f"Must be one of: {', '.join(shown)}."
-        errors = [{"field": "status", "detail": detail}]
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"status: {detail}", errors=errors)
+        raise invalid("status", f"Must be one of: {', '.join(shown)}.")
     return DocumentStatus(raw.lower())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -26,7 +24,7 @@ from shared.errors import (
     TooLargeError,
 )
 from shared.filetype import content_type_of
-from shared.idempotency import KEPT_FOR, derived_id
+from shared.idempotency import KEPT_FOR, derived_id, request_hash
 from shared.moves import commit, dispatch
 from shared.ports import BlobStore, DocumentStore, JobQueue
 
@@ -63,7 +61,7 @@ class Upload:
     @property
     def request_hash(self) -> str:
         """What the request asked for: its fields, and its files by name and content in order."""
-        return hashlib.sha256(json.dumps([self.fields, self.files], sort_keys=True).encode()).hexdigest()
+        return request_hash([self.fields, self.files])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

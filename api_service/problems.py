@@ -70,6 +70,12 @@ def not_found() -> ProblemError:
     return ProblemError(HTTPStatus.NOT_FOUND, "not_found", "There is no such document.")
 
 
+def invalid(field: str, detail: str) -> ProblemError:
+    """One field of the request is wrong."""
+    errors = [{"field": field, "detail": detail}]
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"{field}: {detail}", errors=errors)
+
+
 def unauthorized(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
 

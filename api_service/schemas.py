@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.analysis import Analysis, AnalyzerInfo, Coverage, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
@@ -158,6 +158,15 @@ class StatusOut(BaseModel):
             due_at=document.due_at,
             error=ErrorOut.of(document.failure),
         )
+
+
+class ProcessIn(BaseModel):
+    """How a document is to be processed. `force` asks for a new result where there is one already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    profile: str = "default"
+    force: bool = False
 
 
 class UploadItem(BaseModel):

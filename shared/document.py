@@ -77,7 +77,7 @@ class Document:
 
     `version` counts moves; `run` counts requests to process; `attempt` counts claims of this run; `send` counts
     queue messages of this run; `fence` only rises, and a worker's write carries the fence of its claim.
-    `due_at` is when somebody has to look at it; None when idle.
+    `due_at` is when somebody has to look at it; None when idle. `force` asks this run for a new result, not a kept one.
     """
 
     id: UUID
@@ -101,6 +101,7 @@ class Document:
     text_key: str | None = None
     report: Report | None = None
     failure: Failure | None = None
+    force: bool = False
     created_at: datetime
     updated_at: datetime
 
@@ -159,6 +160,7 @@ class Facts(TypedDict, total=False):
     text_key: str | None
     report: Report | None
     failure: Failure | None
+    force: bool
 
 
 def advance(

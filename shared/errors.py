@@ -6,6 +6,7 @@
     ├── MoveError
     │   ├── IllegalMoveError      TRANSITIONS has no such move
     │   ├── MoveRefusedError      somebody else moved the document first
+    │   ├── KeyTakenError         another request with the same Idempotency-Key was faster
     │   └── LeaseLostError        this worker's lease or fence is gone
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
     ├── BlobMissingError          the store knows the document, the bucket does not
@@ -51,6 +52,10 @@ class IllegalMoveError(MoveError):
 
 class MoveRefusedError(MoveError):
     """The document was changed by somebody else in the meantime."""
+
+
+class KeyTakenError(MoveError):
+    """Another request with this Idempotency-Key was answered first."""
 
 
 class LeaseLostError(MoveError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +26,11 @@ class IdempotencyRecord:
 
 def key_hash(*parts: str) -> str:
     return hashlib.sha256("\x00".join(parts).encode()).hexdigest()
+
+
+def request_hash(asked: Any) -> str:
+    """A hash of what a request asks for, given as JSON."""
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def derived_id(owner: UUID, hashed_key: str, index: int, generation: int) -> UUID:

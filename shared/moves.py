@@ -8,6 +8,7 @@ from shared import log
 from shared.clock import Clock
 from shared.document import Change, Document, due_after_send
 from shared.errors import MoveRefusedError
+from shared.idempotency import IdempotencyRecord
 from shared.messages import ProcessMessage
 from shared.ports import DocumentStore, JobQueue
 
@@ -17,12 +18,13 @@ _log = log.get(__name__)
 _TRIES = 8
 
 
-async def commit(documents: DocumentStore, *changes: Change) -> Document:
+async def commit(documents: DocumentStore, *changes: Change, remember: IdempotencyRecord | None = None) -> Document:
     """Write consecutive moves of one document in one transaction, log each, and return the document after them.
 
-    Raises MoveRefusedError when the stored document is no longer the one that the moves begin with.
+    Raises MoveRefusedError when the stored document is no longer the one that the moves begin with, KeyTakenError when
+    the key of the answer to `remember` has one.
     """
-    await documents.apply(*changes)
+    await documents.apply(*changes, remember=remember)
     for change in changes:
         _log.info(
             "document.transitioned",
@@ -37,15 +39,25 @@ async def commit(documents: DocumentStore, *changes: Change) -> Document:
     return changes[-1].after
 
 
-async def insist(documents: DocumentStore, document: Document, move: Callable[[Document], Change]) -> Document:
+async def insist(
+    documents: DocumentStore,
+    document: Document,
+    move: Callable[[Document], Change | None],
+    *,
+    answer: Callable[[Document], IdempotencyRecord | None] = lambda _: None,
+) -> Document:
     """Commit a move that somebody asked for, from wherever the document has got to in the meantime.
 
-    `move` makes the change from the document as it is then; what it raises ends the tries. Raises MoveRefusedError when
-    the document keeps moving or is gone.
+    `move` makes the change from the document as it is then, or None when there is nothing to do; what it raises ends
+    the tries. `answer` is what is kept in the move's transaction, made from the document after it. Raises
+    MoveRefusedError when the document keeps moving or is gone, KeyTakenError.
     """
     for _ in range(_TRIES):
+        change = move(document)
+        if change is None:
+            return document
         try:
-            return await commit(documents, move(document))
+            return await commit(documents, change, remember=answer(change.after))
         except MoveRefusedError:
             stored = await documents.get(document.id)
             if stored is None:

@@ -99,11 +99,12 @@ class DocumentStore(Pingable, Protocol):
 
     async def history(self, document_id: UUID) -> list[HistoryEntry]: ...
 
-    async def apply(self, *changes: Change) -> None:
-        """Write consecutive moves of one document, with history and feed, in one transaction.
+    async def apply(self, *changes: Change, remember: IdempotencyRecord | None = None) -> None:
+        """Write consecutive moves of one document, with history, feed and the answer to keep, in one transaction.
 
         Recognises its own earlier write whose reply was lost. Raises MoveRefusedError when the stored
-        document is no longer the first change's `before`; then nothing was written.
+        document is no longer the first change's `before`, KeyTakenError when the key has an answer; then
+        nothing was written.
         """
         ...
 
@@ -151,8 +152,8 @@ class Feed(Protocol):
 class IdempotencyStore(Protocol):
     async def recall(self, owner: UUID, key_hash: str, *, now: datetime) -> IdempotencyRecord | None: ...
 
-    async def remember(self, record: IdempotencyRecord) -> None:
-        """Keep the first answer; a later one for the same key is ignored."""
+    async def remember(self, record: IdempotencyRecord) -> bool:
+        """Keep the first answer; False when there was one for the same key."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Reading, restarting and deleting documents."""
+"""Reading documents."""
 
 from __future__ import annotations
 
@@ -16,12 +16,10 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep, status_filter
 from api_service.event_stream import BYE, Listener
 from api_service.intake import clean_folder
-from api_service.problems import ProblemError, not_found
+from api_service.problems import ProblemError, invalid, not_found
 from api_service.routes import problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
-from shared.document import Change, Document, DocumentStatus, advance
-from shared.errors import MoveRefusedError
-from shared.moves import commit, insist
+from shared.document import Document
 from shared.ports import ListFilter, ListPosition
 
 router = APIRouter(prefix="/documents", tags=["documents"])
@@ -111,38 +109,6 @@ async def get_status(
     return StatusOut.of(document)
 
 
-@router.post("/{document_id}/process", status_code=202, responses=problems(401, 404, 409, 503))
-async def process(response: Response, document: DocumentDep, services: ServicesDep) -> StatusOut:
-    """Start processing a document that waits, failed or was cancelled. 200 when it is completed: nothing to start."""
-    if document.status is DocumentStatus.COMPLETED:
-        response.status_code = HTTPStatus.OK
-        return StatusOut.of(document)
-    if document.working or document.status is DocumentStatus.PENDING:
-        return StatusOut.of(document)
-    now, write_id = services.clock(), services.new_id()
-    change = advance(document, DocumentStatus.PENDING, at=now, write_id=write_id, report=None, failure=None)
-    try:
-        pending = await commit(services.backends.documents, change)
-    except MoveRefusedError:
-        # Somebody else has just started it.
-        return StatusOut.of(await _again(document, services))
-    await services.intake.send(pending)
-    return StatusOut.of(pending)
-
-
-@router.delete("/{document_id}", status_code=204, responses=problems(401, 404, 409, 503))
-async def delete(document: DocumentDep, services: ServicesDep) -> Response:
-    """Delete the document and everything of it. It is gone at once; its objects and rows within a sweep."""
-
-    def to_deleting(current: Document) -> Change:
-        if current.status is DocumentStatus.DELETING:
-            raise not_found()
-        return advance(current, DocumentStatus.DELETING, at=services.clock(), write_id=services.new_id())
-
-    await insist(services.backends.documents, document, to_deleting)
-    return Response(status_code=HTTPStatus.NO_CONTENT)
-
-
 async def _changed(document: Document, services: Services, *, seconds: float) -> Document:
     """Wait until the document has moved, at most so long, and return it as it is then."""
     now = asyncio.get_running_loop().time()
@@ -199,7 +165,4 @@ def _position(cursor: str | None) -> ListPosition | None:
         created_at, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
         return ListPosition(created_at=datetime.fromisoformat(created_at), id=UUID(last_id))
     except (ValueError, TypeError, AttributeError) as exc:
-        errors = [{"field": "cursor", "detail": "Not a cursor of this API."}]
-        raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", "cursor: Not a cursor of this API.", errors=errors
-        ) from exc
+        raise invalid("cursor", "Not a cursor of this API.") from exc

@@ -8,17 +8,16 @@ from typing import Any, TypedDict
 from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import JSONResponse
 
 from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep
+from api_service.idempotency import KeyedRequest, answered, replayed
 from api_service.intake import Refusal, Upload, clean_folder, digest
 from api_service.multipart import Part, oversized, read_parts
-from api_service.problems import ProblemError, status_of
+from api_service.problems import ProblemError, invalid, status_of
 from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
 from shared.document import Document
-from shared.errors import DocrelayError, IdempotencyMismatchError
-from shared.idempotency import KEPT_FOR, IdempotencyRecord, key_hash
+from shared.errors import DocrelayError
 from shared.settings import Settings
 
 router = APIRouter(prefix="/documents", tags=["documents"])
@@ -62,28 +61,20 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
     Each file is accepted or refused on its own; the answer is an error only when none was accepted.
     """
     owner = caller.user.id
-    hashed = key_hash("POST", "/documents", key) if key else None
+    keyed = KeyedRequest(
+        owner=owner, route="/documents", key=key, store=services.backends.idempotency, clock=services.clock
+    )
     max_bytes = _max_bytes(request, services)
     async with services.upload_slots:
         parts = _parts(request, services.settings, max_bytes=max_bytes)
-        kept = await services.backends.idempotency.recall(owner, hashed, now=services.clock()) if hashed else None
-        if kept is not None:
-            return _replay(kept, await digest(parts))
-        staged, options = await _stage(parts, services, owner=owner, hashed=hashed)
+        if kept := await keyed.kept():
+            return replayed(kept, request_hash=(await digest(parts)).request_hash)
+        staged, options = await _stage(parts, services, owner=owner, hashed=keyed.key_hash)
     documents = [await services.intake.commit(one, **options) for one in staged.documents]
     answer = _answer(staged, documents)
-    if hashed:
-        await services.backends.idempotency.remember(
-            IdempotencyRecord(
-                owner=owner,
-                key_hash=hashed,
-                request_hash=staged.request_hash,
-                answer=answer,
-                status=HTTPStatus.ACCEPTED,
-                expires_at=services.clock() + KEPT_FOR,
-            )
-        )
-    return _response(answer)
+    if record := keyed.record(answer, status=HTTPStatus.ACCEPTED, request_hash=staged.request_hash):
+        await services.backends.idempotency.remember(record)
+    return answered(answer, status=HTTPStatus.ACCEPTED)
 
 
 def _parts(request: Request, settings: Settings, *, max_bytes: int) -> AsyncIterator[Part]:
@@ -123,23 +114,18 @@ def _max_bytes(request: Request, services: Services) -> int:
 
 def _folder(upload: Upload) -> str:
     if upload.fields.get("profile", "default") not in {"", "default"}:
-        raise _invalid("profile", "There is no such profile. The only one is: default.")
+        raise invalid("profile", "There is no such profile. The only one is: default.")
     folder = clean_folder(upload.fields.get("folder", ""))
     if len(folder) > _MAX_FOLDER_CHARS:
-        raise _invalid("folder", f"Must have at most {_MAX_FOLDER_CHARS} characters.")
+        raise invalid("folder", f"Must have at most {_MAX_FOLDER_CHARS} characters.")
     return folder
 
 
 def _process(upload: Upload) -> bool:
     value = upload.fields.get("process", "true").strip().lower()
     if value not in _TRUE | _FALSE:
-        raise _invalid("process", "Must be true or false.")
+        raise invalid("process", "Must be true or false.")
     return value in _TRUE
-
-
-def _invalid(field: str, detail: str) -> ProblemError:
-    errors = [{"field": field, "detail": detail}]
-    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"{field}: {detail}", errors=errors)
 
 
 def _answer(upload: Upload, documents: list[Document]) -> dict[str, Any]:
@@ -155,7 +141,7 @@ def _answer(upload: Upload, documents: list[Document]) -> dict[str, Any]:
 
 def _nothing_accepted(upload: Upload, errors: list[UploadError]) -> ProblemError:
     if not upload.files:
-        return _invalid("files", "The form has no part named file or files.")
+        return invalid("files", "The form has no part named file or files.")
     statuses = {status_of(refusal.error) for refusal in upload.refusals}
     return ProblemError(
         statuses.pop() if len(statuses) == 1 else HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -167,16 +153,3 @@ def _nothing_accepted(upload: Upload, errors: list[UploadError]) -> ProblemError
 
 def _refused(refusal: Refusal) -> UploadError:
     return UploadError(filename=refusal.filename, code=refusal.error.code, detail=str(refusal.error))
-
-
-def _replay(kept: IdempotencyRecord, repeated: Upload) -> Response:
-    if kept.request_hash != repeated.request_hash:
-        raise IdempotencyMismatchError
-    response = _response(kept.answer, status=kept.status)
-    response.headers["Idempotency-Replayed"] = "true"
-    return response
-
-
-def _response(answer: dict[str, Any], *, status: int = HTTPStatus.ACCEPTED) -> JSONResponse:
-    headers = {"Location": f"/api/v1/documents/{answer['id']}"} if "id" in answer else None
-    return JSONResponse(answer, status_code=status, headers=headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
@@ -155,46 +154,6 @@ async def test_content_redirects_to_the_very_bytes(me: Caller) -> None:
     assert parse_qs(urlsplit(location).query)["X-Amz-Expires"] == ["300"]
 
 
-@pytest.mark.parametrize("status", [S.UPLOADED, S.FAILED, S.CANCELLED])
-async def test_idle_document_is_started_as_a_new_run(me: Caller, status: DocumentStatus) -> None:
-    document = await me.document(status)
-    answer = await me.client.post(f"/documents/{document.id}/process")
-    assert answer.status_code == 202
-    body = answer.json()
-    assert (body["status"], body["run"], body["attempt"]) == ("pending", document.run + 1, 0)
-    assert (body["queued"], body["error"]) == (True, None)
-    stored = await me.backends.documents.get(document.id)
-    assert stored is not None
-    # Later than the first look at a document whose send was not confirmed: the message is in the queue.
-    assert (stored.status, stored.send) == (S.PENDING, 1)
-    assert stored.due_at is not None
-    assert (stored.due_at - stored.updated_at).total_seconds() > 60
-
-
-@pytest.mark.parametrize("status", [S.PENDING, S.PROCESSING, S.ANALYZING])
-async def test_document_under_way_is_not_started_again(me: Caller, status: DocumentStatus) -> None:
-    document = await me.document(status)
-    answer = await me.client.post(f"/documents/{document.id}/process")
-    assert (answer.status_code, answer.json()["status"], answer.json()["run"]) == (202, status, 1)
-    assert await me.backends.documents.get(document.id) == document
-
-
-async def test_completed_document_has_nothing_to_start(me: Caller) -> None:
-    document = await me.document(S.COMPLETED)
-    answer = await me.client.post(f"/documents/{document.id}/process")
-    assert (answer.status_code, answer.json()["status"], answer.json()["terminal"]) == (200, "completed", True)
-    assert await me.backends.documents.get(document.id) == document
-
-
-async def test_ten_starts_at_once_make_one_run(me: Caller) -> None:
-    document = await me.document(S.UPLOADED)
-    answers = await asyncio.gather(*(me.client.post(f"/documents/{document.id}/process") for _ in range(10)))
-    assert {(answer.status_code, answer.json()["status"]) for answer in answers} == {(202, "pending")}
-    stored = await me.backends.documents.get(document.id)
-    assert stored is not None
-    assert (stored.run, stored.version) == (1, document.version + 1)
-
-
 async def test_deleted_document_is_gone_from_every_answer(me: Caller) -> None:
     document = await completed(me)
     answer = await me.client.delete(f"/documents/{document.id}")
@@ -203,21 +162,3 @@ async def test_deleted_document_is_gone_from_every_answer(me: Caller) -> None:
         assert (await me.client.get(f"/documents/{document.id}{path}")).status_code == 404
     assert (await me.client.post(f"/documents/{document.id}/process")).status_code == 404
     assert (await me.client.get("/documents")).json()["items"] == []
-
-
-@pytest.mark.parametrize("status", sorted(PATHS.keys() - {S.DELETING}))
-async def test_document_is_deleted_from_every_status_and_stays_so(me: Caller, status: DocumentStatus) -> None:
-    document = await me.document(status)
-    answers = [await me.client.delete(f"/documents/{document.id}") for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [204, 404, 404]
-    stored = await me.backends.documents.get(document.id)
-    assert stored is not None
-    assert (stored.status, stored.fence) == (S.DELETING, document.fence + 1)
-    assert stored.due_at is not None
-
-
-async def test_of_ten_deletes_at_once_none_fails(me: Caller) -> None:
-    document = await me.document(S.COMPLETED)
-    answers = await asyncio.gather(*(me.client.delete(f"/documents/{document.id}") for _ in range(10)))
-    assert {answer.status_code for answer in answers} <= {204, 404}
-    assert 204 in {answer.status_code for answer in answers}

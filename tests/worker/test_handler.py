@@ -28,6 +28,7 @@ from shared.errors import (
     LLMAuthError,
     LLMRateLimitedError,
 )
+from shared.idempotency import IdempotencyRecord
 from shared.messages import ProcessMessage
 from shared.moves import commit
 from shared.ports import Delivery
@@ -509,10 +510,10 @@ async def test_missing_blob_is_tried_again_until_the_attempts_are_spent(world: W
 
 async def test_failure_that_cannot_be_recorded_keeps_the_message(world: World, stack_settings: Settings) -> None:
     class Lost(PostgresDocumentStore):
-        async def apply(self, *changes: Change) -> None:
+        async def apply(self, *changes: Change, remember: IdempotencyRecord | None = None) -> None:
             if changes[-1].after.status is S.FAILED:
                 raise BackendUnavailableError
-            await super().apply(*changes)
+            await super().apply(*changes, remember=remember)
 
     document = await world.stored()
     async with open_pool(stack_settings.database_url.get_secret_value(), size=2) as pool:

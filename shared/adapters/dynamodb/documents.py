@@ -10,12 +10,25 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from shared.adapters.dynamodb import indexes, items
-from shared.adapters.dynamodb.expressions import NEW, STORED, Item, Values, delete, expressed, plain, put, update
+from shared.adapters.dynamodb.expressions import (
+    NEW,
+    STORED,
+    Item,
+    Request,
+    Values,
+    delete,
+    expressed,
+    plain,
+    put,
+    update,
+)
+from shared.adapters.dynamodb.idempotency import keeping
 from shared.adapters.dynamodb.moves import MoveTransaction, check
 from shared.adapters.dynamodb.table import CanceledError, Table, pauses
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
-from shared.errors import BackendUnavailableError, MoveRefusedError
+from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.events import FeedHead
+from shared.idempotency import IdempotencyRecord
 from shared.ports import ListFilter, ListPosition
 
 S = DocumentStatus
@@ -68,22 +81,25 @@ class DynamoDBDocumentStore:
     async def history(self, document_id: UUID) -> list[HistoryEntry]:
         return [items.history_from(stored) for stored in await self._history(document_id)]
 
-    async def apply(self, *changes: Change) -> None:
+    async def apply(self, *changes: Change, remember: IdempotencyRecord | None = None) -> None:
         check(changes)
+        answer = keeping(remember, now=changes[-1].after.updated_at) if remember else None
         owner = changes[0].before.owner
         # One at a time of each owner: moves of the same process would cancel each other, and a canceled transaction is
         # paid for like any other.
         async with self._turns.setdefault(owner, asyncio.Lock()):
-            await self._apply(owner, changes)
+            await self._apply(owner, changes, answer)
 
-    async def _apply(self, owner: UUID, changes: Sequence[Change]) -> None:
+    async def _apply(self, owner: UUID, changes: Sequence[Change], answer: Request | None) -> None:
         for pause in pauses():
-            transaction = MoveTransaction(changes=changes, head=await self._head(owner))
+            transaction = MoveTransaction(changes=changes, head=await self._head(owner), answer=answer)
             try:
                 await self._table.transact(*transaction.actions())
             except CanceledError as exc:
                 if transaction.refused_by(exc.codes):
                     return await self._recognise(changes)
+                if transaction.answered_by_another(exc.codes):
+                    raise KeyTakenError from exc
             else:
                 return None
             # Another process was faster and has taken the number.

@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.adapters.dynamodb import items
-from shared.adapters.dynamodb.expressions import Key, plain, put
+from shared.adapters.dynamodb.expressions import Key, Request, plain, put
 from shared.adapters.dynamodb.table import Table
 from shared.clock import Clock
 from shared.idempotency import IdempotencyRecord
@@ -37,16 +37,21 @@ class DynamoDBIdempotencyStore:
             expires_at=expires_at,
         )
 
-    async def remember(self, record: IdempotencyRecord) -> None:
-        values = {
-            **_key(record.owner, record.key_hash),
-            "request_hash": record.request_hash,
-            "answer": items.packed(record.answer),
-            "status": record.status,
-            "expires_at": record.expires_at,
-            "ttl": int(record.expires_at.timestamp()),
-        }
-        await self._table.put(put(values, condition=_FREE, given={"now": self._clock()}))
+    async def remember(self, record: IdempotencyRecord) -> bool:
+        return await self._table.put(keeping(record, now=self._clock()))
+
+
+def keeping(record: IdempotencyRecord, *, now: datetime) -> Request:
+    """The write that keeps an answer, on condition that its key has none."""
+    values = {
+        **_key(record.owner, record.key_hash),
+        "request_hash": record.request_hash,
+        "answer": items.packed(record.answer),
+        "status": record.status,
+        "expires_at": record.expires_at,
+        "ttl": int(record.expires_at.timestamp()),
+    }
+    return put(values, condition=_FREE, given={"now": now})
 
 
 def _key(owner: UUID, key_hash: str) -> Key:

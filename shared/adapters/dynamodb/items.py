@@ -22,7 +22,7 @@ LIST_INDEX = "list"
 # fmt: off
 _PLAIN = (
     "filename", "folder", "content_type", "size", "sha256", "blob_key", "version", "run", "attempt", "send", "fence",
-    "pages", "text_key",
+    "pages", "text_key", "force",
 )
 # fmt: on
 _IDS = ("owner", "write_id")

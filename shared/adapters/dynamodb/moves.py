@@ -1,4 +1,4 @@
-"""The one transaction that makes consecutive moves of one document: document, history, feed head and events."""
+"""The one transaction that makes consecutive moves of one document: document, history, feed head, events, answer."""
 
 from __future__ import annotations
 
@@ -39,10 +39,14 @@ def check(changes: Sequence[Change]) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MoveTransaction:
-    """`head` is the feed head as it was read; the transaction is canceled when it has moved since."""
+    """`head` is the feed head as it was read; the transaction is canceled when it has moved since.
+
+    `answer` is the write that keeps the answer to the request that asked for the moves.
+    """
 
     changes: Sequence[Change]
     head: FeedHead | None
+    answer: Request | None = None
 
     def actions(self) -> list[Action]:
         numbered = list(enumerate(self.changes, (self.head.seq if self.head else 0) + 1))
@@ -51,11 +55,16 @@ class MoveTransaction:
             *(("Put", put(items.history_values(change, seq), condition=NEW)) for seq, change in numbered),
             self._head(),
             *(("Put", put(items.event_values(change, seq), condition=NEW)) for seq, change in numbered),
+            *([("Put", self.answer)] if self.answer else []),
         ]
 
     def refused_by(self, codes: Sequence[str]) -> bool:
         """Whether the document itself has moved on, by the codes of the canceled actions."""
         return REFUSED in codes[: 1 + len(self.changes)]
+
+    def answered_by_another(self, codes: Sequence[str]) -> bool:
+        """Whether the key of the answer has one already."""
+        return self.answer is not None and codes[-1] == REFUSED
 
     def _document(self) -> Request:
         first, last = self.changes[0].before, self.changes[-1].after

@@ -11,8 +11,10 @@ import psycopg
 
 from shared.adapters.postgres import rows
 from shared.adapters.postgres.connection import Pool, connected, execute, fetch_all, fetch_one
+from shared.adapters.postgres.idempotency import keep
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, HistoryEntry
-from shared.errors import BackendUnavailableError, MoveRefusedError
+from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
+from shared.idempotency import IdempotencyRecord
 from shared.ports import ListFilter, ListPosition
 
 _INSERT = f"""
@@ -104,26 +106,28 @@ class PostgresDocumentStore:
         query = "SELECT * FROM document_history WHERE document_id = %(id)s ORDER BY version"
         return [rows.history_from(row) for row in await fetch_all(self._pool, query, {"id": document_id})]
 
-    async def apply(self, *changes: Change) -> None:
+    async def apply(self, *changes: Change, remember: IdempotencyRecord | None = None) -> None:
         try:
-            moved = await self._write(changes)
+            moved = await self._write(changes, remember)
         except BackendUnavailableError:
             # The reply was lost, the write may not be: a second try either succeeds or meets its own write.
-            moved = await self._write(changes)
+            moved = await self._write(changes, remember)
         if moved:
             return
         stored = await self.get(changes[0].before.id)
         if stored is None or stored.write_id != changes[-1].after.write_id:
             raise MoveRefusedError
 
-    async def _write(self, changes: Sequence[Change]) -> bool:
-        """Whether all the changes were written; none is when one is refused."""
+    async def _write(self, changes: Sequence[Change], remember: IdempotencyRecord | None) -> bool:
+        """Whether everything was written; nothing is when one change is refused."""
         moved = False
         async with connected(self._pool) as connection, connection.transaction():
             for change in changes:
                 cursor = await connection.execute(_MOVE.encode(), rows.change_row(change))
                 if cursor.rowcount == 0:
                     raise psycopg.Rollback
+            if remember and not await keep(connection, remember):
+                raise KeyTakenError
             moved = True
         return moved  # noqa: RET504 - a rollback ends the block above without an error
 

@@ -6,9 +6,10 @@ from dataclasses import asdict
 from datetime import datetime
 from uuid import UUID
 
+import psycopg
 from psycopg.types.json import Jsonb
 
-from shared.adapters.postgres.connection import Pool, execute, fetch_one
+from shared.adapters.postgres.connection import Pool, Row, connected, fetch_one
 from shared.idempotency import IdempotencyRecord
 
 _RECALL = """
@@ -26,6 +27,12 @@ WHERE idempotency_keys.expires_at <= clock_timestamp()
 """
 
 
+async def keep(connection: psycopg.AsyncConnection[Row], record: IdempotencyRecord) -> bool:
+    """Keep an answer in the connection's transaction; False when the key has one."""
+    cursor = await connection.execute(_REMEMBER.encode(), asdict(record) | {"answer": Jsonb(record.answer)})
+    return cursor.rowcount == 1
+
+
 class PostgresIdempotencyStore:
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
@@ -34,5 +41,6 @@ class PostgresIdempotencyStore:
         row = await fetch_one(self._pool, _RECALL, {"owner": owner, "key_hash": key_hash, "now": now})
         return IdempotencyRecord(**row) if row else None
 
-    async def remember(self, record: IdempotencyRecord) -> None:
-        await execute(self._pool, _REMEMBER, asdict(record) | {"answer": Jsonb(record.answer)})
+    async def remember(self, record: IdempotencyRecord) -> bool:
+        async with connected(self._pool) as connection:
+            return await keep(connection, record)
