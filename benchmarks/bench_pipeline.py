@@ -82,6 +82,7 @@ class Docrelay:
             handler=handler,
             queue=self.backends.queue,
             slots=SLOTS,
+            batch=1,
             wait_seconds=1,
             visibility_seconds=self.settings.lease_seconds,
             job_seconds=60,

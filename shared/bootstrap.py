@@ -14,7 +14,7 @@ from shared.adapters.aws import client_options
 from shared.adapters.s3 import S3BlobStore
 from shared.adapters.sqs import SQSJobQueue
 from shared.clock import utc_now, uuid7
-from shared.ports import AccountStore, BlobStore, DocumentStore, Feed, IdempotencyStore, JobQueue
+from shared.ports import AccountStore, BlobStore, DocumentStore, Feed, IdempotencyStore, JobQueue, MessageSource
 from shared.settings import Settings
 
 _POOL_SIZE = 10
@@ -26,6 +26,7 @@ class Backends:
 
     blobs: BlobStore
     queue: JobQueue
+    dead_letters: MessageSource
     documents: DocumentStore
     feed: Feed
     idempotency: IdempotencyStore
@@ -101,7 +102,7 @@ async def _create_table(settings: Settings, session: AioSession) -> None:
 
 @asynccontextmanager
 async def _postgres(
-    settings: Settings, _session: AioSession, *, blobs: BlobStore, queue: JobQueue
+    settings: Settings, _session: AioSession, *, blobs: BlobStore, queue: SQSJobQueue
 ) -> AsyncIterator[Backends]:
     from shared.adapters.postgres.accounts import PostgresAccountStore  # noqa: PLC0415
     from shared.adapters.postgres.connection import open_pool  # noqa: PLC0415
@@ -114,6 +115,7 @@ async def _postgres(
         yield Backends(
             blobs=blobs,
             queue=queue,
+            dead_letters=queue.dead_letters,
             documents=PostgresDocumentStore(pool=pool),
             feed=PostgresFeed(pool=pool),
             idempotency=PostgresIdempotencyStore(pool=pool),
@@ -123,7 +125,7 @@ async def _postgres(
 
 @asynccontextmanager
 async def _dynamodb(
-    settings: Settings, session: AioSession, *, blobs: BlobStore, queue: JobQueue
+    settings: Settings, session: AioSession, *, blobs: BlobStore, queue: SQSJobQueue
 ) -> AsyncIterator[Backends]:
     from shared.adapters.dynamodb.accounts import DynamoDBAccountStore  # noqa: PLC0415
     from shared.adapters.dynamodb.documents import DynamoDBDocumentStore  # noqa: PLC0415
@@ -136,6 +138,7 @@ async def _dynamodb(
         yield Backends(
             blobs=blobs,
             queue=queue,
+            dead_letters=queue.dead_letters,
             documents=DynamoDBDocumentStore(table=table),
             feed=DynamoDBFeed(table=table),
             idempotency=DynamoDBIdempotencyStore(table=table, clock=utc_now),
@@ -153,5 +156,9 @@ async def _blobs(settings: Settings, session: AioSession) -> AsyncIterator[S3Blo
 async def _queue(settings: Settings, session: AioSession) -> AsyncIterator[SQSJobQueue]:
     async with session.create_client("sqs", **client_options(settings)) as client:
         yield SQSJobQueue(
-            client=client, name=settings.queue_name, order=settings.queue_order, lanes=settings.lanes_per_owner
+            client=client,
+            name=settings.queue_name,
+            kind=settings.queue_kind,
+            order=settings.queue_order,
+            lanes=settings.lanes_per_owner,
         )

@@ -21,11 +21,15 @@ from shared.messages import ProcessMessage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """One received queue message; `receipt` is good until the visibility time-out ends."""
+    """One received queue message; `receipt` is good until the visibility time-out ends.
+
+    Messages of one `group` come in order and wait for each other; a queue without order has none.
+    """
 
     body: str
     receipt: str
     receive_count: int
+    group: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +70,8 @@ class BlobStore(Pingable, Protocol):
     async def download_url(self, key: str, *, filename: str, expires_seconds: int) -> str: ...
 
 
-class JobQueue(Pingable, Protocol):
-    async def send(self, message: ProcessMessage, *, owner: UUID) -> None: ...
+class MessageSource(Protocol):
+    """A queue as its consumer sees it; so is a dead-letter queue."""
 
     async def receive(self, *, limit: int, wait_seconds: int, visibility_seconds: int) -> list[Delivery]:
         """Wait for up to `limit` (1 to 10) messages."""
@@ -80,6 +84,10 @@ class JobQueue(Pingable, Protocol):
     async def delete(self, receipt: str) -> None:
         """Delete a received message. A stale receipt is ignored: the message comes again and finds its work done."""
         ...
+
+
+class JobQueue(MessageSource, Pingable, Protocol):
+    async def send(self, message: ProcessMessage, *, owner: UUID) -> None: ...
 
 
 class DocumentStore(Pingable, Protocol):

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.errors import ConfigurationError
 
+QueueKind = Literal["fifo", "standard"]
 QueueOrder = Literal["owner", "global", "none"]
 
 MIN_SECRET_BYTES = 32
@@ -58,6 +59,8 @@ class Settings(BaseSettings):
 
     bucket: str = "docrelay-documents"
     queue_name: str = "docrelay-jobs"
+    # A standard queue keeps no order and ignores queue_order and lanes_per_owner.
+    queue_kind: QueueKind = "fifo"
     queue_order: QueueOrder = "owner"
     lanes_per_owner: int = Field(1, ge=1, le=100)
     store: Literal["postgres", "dynamodb"] = "postgres"
@@ -76,9 +79,12 @@ class Settings(BaseSettings):
     max_streams_per_user: int = Field(100, ge=1)
 
     concurrency: int = Field(1, ge=1, le=100)
+    # How many messages one receive may bring, if as many slots are free. Those of one group wait for each other.
+    receive_batch: int = Field(1, ge=1, le=10)
     lease_seconds: int = Field(60, ge=2)
     poll_wait_seconds: int = Field(20, ge=0, le=20)
     sweep_seconds: float = Field(5, gt=0)
+    dead_letter_seconds: float = Field(60, gt=0)
     max_attempts: int = Field(5, ge=1)
     shutdown_seconds: float = Field(25, gt=0)
     # Random for every process start unless a supervisor has to know it, as the embedded stack does.

@@ -14,6 +14,7 @@ from worker_service.analyzers import Analyzer
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.consumer import Consumer, Handler
+from worker_service.dead_letters import DeadLetters
 from worker_service.ocr import with_ocr
 from worker_service.pipeline import Pipeline
 from worker_service.reconciler import Reconciler
@@ -26,6 +27,7 @@ class Worker:
     analyzer: Analyzer
     handler: Handler
     consumer: Consumer
+    dead_letters: DeadLetters
     reconciler: Reconciler
 
 
@@ -35,6 +37,38 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         memory_bytes=settings.extraction_memory_bytes,
         size=min(settings.concurrency, os.cpu_count() or 1),
     )
+    analyzer = choose_analyzer(settings)
+    handler = Handler(
+        pipeline=_pipeline(settings, backends, sandbox, analyzer),
+        documents=backends.documents,
+        queue=backends.queue,
+        max_attempts=settings.max_attempts,
+        clock=utc_now,
+    )
+    return Worker(
+        sandbox=sandbox,
+        analyzer=analyzer,
+        handler=handler,
+        consumer=_consumer(settings, backends, handler),
+        dead_letters=DeadLetters(
+            queue=backends.dead_letters,
+            documents=backends.documents,
+            max_attempts=settings.max_attempts,
+            clock=utc_now,
+            new_id=uuid7,
+        ),
+        reconciler=Reconciler(
+            documents=backends.documents,
+            blobs=backends.blobs,
+            queue=backends.queue,
+            max_attempts=settings.max_attempts,
+            clock=utc_now,
+            new_id=uuid7,
+        ),
+    )
+
+
+def _pipeline(settings: Settings, backends: Backends, sandbox: Sandbox, analyzer: Analyzer) -> Pipeline:
     extractor = with_ocr(
         sandbox,
         program=shutil.which("tesseract"),
@@ -42,8 +76,7 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         max_pages=settings.ocr_max_pages,
         languages=settings.ocr_languages,
     )
-    analyzer = choose_analyzer(settings)
-    pipeline = Pipeline(
+    return Pipeline(
         documents=backends.documents,
         blobs=backends.blobs,
         extractor=extractor,
@@ -54,31 +87,19 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         clock=utc_now,
         new_id=uuid7,
     )
-    handler = Handler(
-        pipeline=pipeline,
-        documents=backends.documents,
-        queue=backends.queue,
-        max_attempts=settings.max_attempts,
-        clock=utc_now,
-    )
-    consumer = Consumer(
+
+
+def _consumer(settings: Settings, backends: Backends, handler: Handler) -> Consumer:
+    return Consumer(
         handler=handler,
         queue=backends.queue,
         slots=settings.concurrency,
+        batch=settings.receive_batch,
         wait_seconds=settings.poll_wait_seconds,
         visibility_seconds=settings.lease_seconds,
         job_seconds=settings.extraction_seconds + settings.ocr_seconds + settings.llm_seconds,
         clock=utc_now,
     )
-    reconciler = Reconciler(
-        documents=backends.documents,
-        blobs=backends.blobs,
-        queue=backends.queue,
-        max_attempts=settings.max_attempts,
-        clock=utc_now,
-        new_id=uuid7,
-    )
-    return Worker(sandbox=sandbox, analyzer=analyzer, handler=handler, consumer=consumer, reconciler=reconciler)
 
 
 def choose_analyzer(settings: Settings) -> Analyzer:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import math
+from collections import deque
+from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic import ValidationError
 
 from shared import log
 from shared.clock import Clock
@@ -21,18 +21,17 @@ from shared.errors import (
     LeaseLostError,
     MoveError,
 )
-from shared.messages import ProcessMessage
-from shared.ports import Delivery, DocumentStore, JobQueue
+from shared.ports import Delivery, DocumentStore, MessageSource
+from worker_service.deliveries import in_groups, read, settle
 from worker_service.disposition import Ack, Disposition, Fail, Retry, decide, judge
 from worker_service.pipeline import Pipeline
 
 _log = log.get(__name__)
 
-# SQS hides a message for at most 12 hours.
-_MAX_VISIBILITY_SECONDS = 43_200
 _RECEIVE_BACKOFF_SECONDS = 1.0
 # Somebody else has the document now: its row says what is left to do, at the next delivery.
 _MOVED = Retry(after_seconds=1, reason="moved", burn_attempt=False)
+_GIVEN_BACK = Retry(after_seconds=0, reason="stopped", burn_attempt=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,13 +40,13 @@ class Handler:
 
     pipeline: Pipeline
     documents: DocumentStore
-    queue: JobQueue
+    queue: MessageSource
     max_attempts: int
     clock: Clock
 
     async def handle(self, delivery: Delivery, *, deadline: datetime, stop: asyncio.Event) -> Disposition:
         """Process one message; `stop` interrupts the work and gives it back."""
-        message = _parse(delivery)
+        message = read(delivery)
         if message is None:
             # Not ours to delete: give it back until the queue moves it to the dead letters.
             return Retry(after_seconds=0, reason="unknown message")
@@ -120,18 +119,19 @@ class Handler:
 
 
 class Consumer:
-    """Polls the queue with one loop a slot, and applies each disposition to its message.
+    """Polls the queue for what its free slots can take, and applies each disposition to its message.
 
-    A slot takes one message at a time and holds none back: two messages of one FIFO group in one answer
-    would otherwise run at the same time.
+    Nothing is held back for later, but the messages of one FIFO group that came in one answer are done one after
+    the other; whoever waits so is kept hidden meanwhile, and fills a slot.
     """
 
     def __init__(
         self,
         *,
         handler: Handler,
-        queue: JobQueue,
+        queue: MessageSource,
         slots: int,
+        batch: int,
         wait_seconds: int,
         visibility_seconds: int,
         job_seconds: float,
@@ -139,68 +139,86 @@ class Consumer:
     ) -> None:
         self._handler = handler
         self._queue = queue
-        self._slots = slots
+        self._free = asyncio.Semaphore(slots)
+        self._batch = batch
         self._wait_seconds = wait_seconds
         self._visibility_seconds = visibility_seconds
         self._job_seconds = job_seconds
         self._clock = clock
         self._give_back = asyncio.Event()
 
+    def hurry(self) -> None:
+        """Give back what runs, now."""
+        self._give_back.set()
+
     async def run(self, stopping: asyncio.Event, *, grace_seconds: float) -> None:
         """Consume until `stopping` is set; then finish what runs, or give it back after `grace_seconds`."""
-        async with asyncio.TaskGroup() as tasks:
-            patience = tasks.create_task(self._lose_patience(stopping, grace_seconds))
-            slots = [tasks.create_task(self._consume(stopping)) for _ in range(self._slots)]
-            await asyncio.wait(slots)
+        patience = asyncio.create_task(self._lose_patience(stopping, grace_seconds))
+        try:
+            async with asyncio.TaskGroup() as jobs:
+                while (slots := await self._take_slots()) and not stopping.is_set():
+                    # A poll is never abandoned: SQS would deliver into it, and the message would be hidden for nothing.
+                    deliveries = await self._receive(limit=slots)
+                    self._free_slots(slots - len(deliveries))
+                    for group in in_groups(deliveries):
+                        jobs.create_task(self._work_through(group, stopping))
+        finally:
             patience.cancel()
 
-    async def _consume(self, stopping: asyncio.Event) -> None:
-        while not stopping.is_set():
-            # A poll is never abandoned: SQS would deliver into it, and the message would be hidden for nothing.
-            for delivery in await self._receive():
-                if stopping.is_set():
-                    await self._apply(Retry(after_seconds=0, reason="stopped"), delivery)
-                else:
-                    await self._work(delivery)
+    async def _take_slots(self) -> int:
+        """Wait for a free slot and take it, with as many more as are free and one receive can fill."""
+        await self._free.acquire()
+        taken = 1
+        while taken < self._batch and not self._free.locked():
+            await self._free.acquire()
+            taken += 1
+        return taken
 
-    async def _receive(self) -> list[Delivery]:
+    def _free_slots(self, count: int) -> None:
+        for _ in range(count):
+            self._free.release()
+
+    async def _receive(self, *, limit: int) -> list[Delivery]:
         try:
             return await self._queue.receive(
-                limit=1, wait_seconds=self._wait_seconds, visibility_seconds=self._visibility_seconds
+                limit=limit, wait_seconds=self._wait_seconds, visibility_seconds=self._visibility_seconds
             )
         except BackendUnavailableError as exc:
             _log.warning("queue.receive_failed", cause=str(exc))
             await asyncio.sleep(_RECEIVE_BACKOFF_SECONDS)
             return []
 
-    async def _work(self, delivery: Delivery) -> None:
-        deadline = self._clock() + timedelta(seconds=self._job_seconds)
-        verdict = await self._handler.handle(delivery, deadline=deadline, stop=self._give_back)
-        await self._apply(verdict, delivery)
-
-    async def _apply(self, verdict: Disposition, delivery: Delivery) -> None:
+    async def _work_through(self, group: list[Delivery], stopping: asyncio.Event) -> None:
+        """Do a group in order. What follows a message that has to come back is given back: it must not overtake."""
+        waiting = deque(group)
+        hiding = asyncio.create_task(self._keep_hidden(waiting))
+        returning: Retry | None = None
         try:
-            if isinstance(verdict, Retry):
-                seconds = min(max(math.ceil(verdict.after_seconds), 0), _MAX_VISIBILITY_SECONDS)
-                await self._queue.extend(delivery.receipt, visibility_seconds=seconds)
-            else:
-                await self._queue.delete(delivery.receipt)
-        except BackendUnavailableError as exc:
-            # The message comes again after its visibility time-out and finds its work done.
-            _log.warning("queue.settle_failed", cause=str(exc))
+            while waiting:
+                delivery = waiting.popleft()
+                verdict = _GIVEN_BACK if returning or stopping.is_set() else await self._work(delivery)
+                returning = verdict if isinstance(verdict, Retry) else None
+                await settle(delivery, verdict, queue=self._queue)
+                self._free_slots(1)
+        finally:
+            await _end(hiding)
+
+    async def _work(self, delivery: Delivery) -> Disposition:
+        deadline = self._clock() + timedelta(seconds=self._job_seconds)
+        return await self._handler.handle(delivery, deadline=deadline, stop=self._give_back)
+
+    async def _keep_hidden(self, waiting: Collection[Delivery]) -> None:
+        """Extend the messages that wait for another of their group, as the handler does with the one in its hands."""
+        while waiting:
+            await asyncio.sleep(self._visibility_seconds / 3)
+            for delivery in list(waiting):
+                with suppress(BackendUnavailableError):
+                    await self._queue.extend(delivery.receipt, visibility_seconds=self._visibility_seconds)
 
     async def _lose_patience(self, stopping: asyncio.Event, grace_seconds: float) -> None:
         await stopping.wait()
         await asyncio.sleep(grace_seconds)
-        self._give_back.set()
-
-
-def _parse(delivery: Delivery) -> ProcessMessage | None:
-    try:
-        return ProcessMessage.model_validate_json(delivery.body)
-    except ValidationError:
-        _log.error("message.unknown", receive_count=delivery.receive_count)
-        return None
+        self.hurry()
 
 
 def _log_failure(error: Exception) -> None:

@@ -8,26 +8,39 @@ import signal
 from shared import log
 from shared.bootstrap import open_backends
 from shared.settings import Settings
-from worker_service.assembly import assemble
+from worker_service.assembly import Worker, assemble
 
 _log = log.get(__name__)
 
 
 async def serve(settings: Settings) -> None:
-    """Consume and sweep until SIGTERM or SIGINT, then finish or give back what is running."""
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    """Consume and sweep until SIGTERM or SIGINT, then finish what is running; a second signal gives it back."""
     async with open_backends(settings) as backends:
         worker = assemble(settings, backends)
+        stopping = _stopped_by_signals(worker)
         await worker.sandbox.start()
         await worker.analyzer.warm()
         try:
             _log.info("worker.started", analyzer=worker.analyzer.info.name, concurrency=settings.concurrency)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))
+                tasks.create_task(worker.dead_letters.run(stopping, every_seconds=settings.dead_letter_seconds))
                 tasks.create_task(worker.consumer.run(stopping, grace_seconds=settings.shutdown_seconds))
         finally:
             await worker.analyzer.aclose()
             await worker.sandbox.close()
     _log.info("worker.stopped")
+
+
+def _stopped_by_signals(worker: Worker) -> asyncio.Event:
+    """An event that the first SIGTERM or SIGINT sets. The second one ends the patience with what still runs."""
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            worker.consumer.hurry()
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    return stopping

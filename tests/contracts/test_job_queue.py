@@ -119,6 +119,53 @@ async def test_lanes_let_one_owner_have_several_at_a_time(own_settings: Settings
     assert len(deliveries) == lanes
 
 
+async def test_messages_of_one_group_come_together_in_order_and_say_so(
+    own_backends: Backends, receiver: Receiver
+) -> None:
+    owners = [uuid4(), uuid4()]
+    sent = [(owner, message()) for owner in owners for _ in range(2)]
+    for owner, one in sent:
+        await own_backends.queue.send(one, owner=owner)
+    came = [delivery for _ in owners for delivery in await receiver.take(limit=4)]
+    for owner in owners:
+        mine = [delivery for delivery in came if delivery.group == f"{owner}#0"]
+        assert ids(mine) == [one.document_id for by, one in sent if by == owner]
+
+
+async def test_global_order_is_one_group(own_settings: Settings) -> None:
+    settings = own_settings.model_copy(update={"queue_order": "global"})
+    async with _queue(settings, get_session()) as queue:
+        for _ in range(2):
+            await queue.send(message(), owner=uuid4())
+        (first,) = await queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)
+        assert await queue.receive(limit=1, wait_seconds=0, visibility_seconds=60) == []
+        await queue.delete(first.receipt)
+        assert len(await queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)) == 1
+
+
+async def test_standard_queue_delivers_an_owners_messages_at_the_same_time(own_settings: Settings) -> None:
+    owner, sent = uuid4(), [message() for _ in range(3)]
+    settings = own_settings.model_copy(update={"queue_kind": "standard", "queue_name": f"{own_settings.queue_name}-s"})
+    async with _queue(settings, get_session()) as queue:
+        assert await queue.create()
+        await queue.ping()
+        for one in sent:
+            await queue.send(one, owner=owner)
+        came = [one for _ in sent for one in await queue.receive(limit=1, wait_seconds=1, visibility_seconds=60)]
+    assert sorted(ids(came)) == sorted(one.document_id for one in sent)
+    assert {delivery.group for delivery in came} == {None}
+
+
+async def test_message_received_too_often_is_a_dead_letter(own_backends: Backends, receiver: Receiver) -> None:
+    sent = message()
+    await own_backends.queue.send(sent, owner=uuid4())
+    while found := await receiver.take():
+        await own_backends.queue.extend(found[0].receipt, visibility_seconds=0)
+    (dead,) = await own_backends.dead_letters.receive(limit=10, wait_seconds=1, visibility_seconds=60)
+    assert ids([dead]) == [sent.document_id]
+    await own_backends.dead_letters.delete(dead.receipt)
+
+
 async def test_setting_up_again_changes_nothing(own_settings: Settings) -> None:
     async with _queue(own_settings, get_session()) as queue:
         assert await queue.create() is False

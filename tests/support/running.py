@@ -52,6 +52,7 @@ async def working(settings: Settings) -> AsyncIterator[None]:
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))
+                tasks.create_task(worker.dead_letters.run(stopping, every_seconds=1))
                 tasks.create_task(worker.consumer.run(stopping, grace_seconds=5))
                 yield
                 stopping.set()

@@ -74,7 +74,7 @@ class Queue(SQSJobQueue):
     """The real queue, which notes what is done with messages and fails where it is told to."""
 
     def __init__(self, *, client: SQSClient, name: str) -> None:
-        super().__init__(client=client, name=name, order="owner", lanes=1)
+        super().__init__(client=client, name=name, kind="fifo", order="owner", lanes=1)
         self.polling = asyncio.Event()
         self.answered_polls = 0
         self.received: list[Delivery] = []
@@ -119,13 +119,16 @@ class World:
     client: SQSClient
     model: Model = field(default_factory=Model)
 
-    def consumer(self, *, slots: int = 1, wait_seconds: int = 1, visibility_seconds: int = 15) -> Consumer:
+    def consumer(
+        self, *, slots: int = 1, batch: int = 1, wait_seconds: int = 1, visibility_seconds: int = 15
+    ) -> Consumer:
         made = assemble(self.settings, self.backends)
         pipeline = replace(made.handler.pipeline, extractor=PlainText(), analyzer=self.model)
         return Consumer(
             handler=replace(made.handler, pipeline=pipeline, queue=self.queue),
             queue=self.queue,
             slots=slots,
+            batch=batch,
             wait_seconds=wait_seconds,
             visibility_seconds=visibility_seconds,
             job_seconds=60,
@@ -350,3 +353,61 @@ async def test_polling_goes_on_after_the_queue_did_not_answer(world: World) -> N
     document = await world.upload()
     async with world.consuming():
         await world.all_reach(document)
+
+
+async def test_messages_of_one_answer_are_done_in_order_and_all_kept_hidden(world: World) -> None:
+    world.model.gate.clear()
+    owner, texts = uuid4(), [f"Note {number}." for number in range(3)]
+    documents = [await world.upload(text, owner=owner) for text in texts]
+
+    async def kept_hidden() -> bool:
+        # Two that wait for the first, each at least twice as long as it would have stayed hidden by itself.
+        return len(world.queue.hidden_for) >= 12
+
+    async with world.consuming(world.consumer(slots=4, batch=4, visibility_seconds=1)):
+        await world.all_reach(documents[0], status=S.ANALYZING)
+        await until(kept_hidden)
+        world.model.gate.set()
+        await world.all_reach(*documents)
+        await world.empties()
+    assert (world.model.texts, world.model.most_at_once) == (texts, 1)
+    assert len(world.queue.received) == 3
+
+
+async def test_what_follows_a_message_that_comes_back_does_not_overtake_it(world: World) -> None:
+    owner = uuid4()
+    first, second = [await world.upload(text, owner=owner) for text in ("First.", "Second.")]
+    claim = move(first, S.PROCESSING, at=utc_now(), lease=lease("somebody", at=utc_now(), seconds=1000))
+    await commit(world.backends.documents, claim)
+
+    async def both_given_back() -> bool:
+        return len(world.queue.hidden_for) == 2
+
+    async with world.consuming(world.consumer(slots=2, batch=2)):
+        await until(both_given_back)
+    assert (world.queue.hidden_for[1], await world.statuses(second)) == (0, [S.PENDING])
+
+
+async def test_groups_of_one_answer_do_not_wait_for_each_other(world: World) -> None:
+    world.model.gate.clear()
+    documents = [await world.upload() for _ in range(3)]
+
+    async def all_busy() -> bool:
+        return world.model.at_once == 3
+
+    async with world.consuming(world.consumer(slots=3, batch=3)):
+        await until(all_busy)
+        world.model.gate.set()
+        await world.all_reach(*documents)
+
+
+async def test_second_signal_gives_back_at_once_what_runs(world: World) -> None:
+    world.model.gate.clear()
+    document, consumer = await world.upload(), world.consumer()
+    async with world.consuming(consumer, grace_seconds=1000) as stopping:
+        await world.all_reach(document, status=S.ANALYZING)
+        stopping.set()
+        consumer.hurry()
+    released = await world.backends.documents.get(document.id)
+    assert released is not None
+    assert (released.status, released.attempt) == (S.PENDING, 0)

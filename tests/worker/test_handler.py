@@ -332,7 +332,7 @@ class NotedQueue(SQSJobQueue):
 @pytest.fixture
 async def noted(stack_settings: Settings) -> AsyncIterator[NotedQueue]:
     async with get_session().create_client("sqs", **client_options(stack_settings)) as client:
-        yield NotedQueue(client=client, name=stack_settings.queue_name, order="owner", lanes=1)
+        yield NotedQueue(client=client, name=stack_settings.queue_name, kind="fifo", order="owner", lanes=1)
 
 
 async def test_heartbeat_extends_lease_and_message_together(world: World, noted: NotedQueue) -> None:

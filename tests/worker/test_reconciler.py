@@ -127,7 +127,7 @@ class World:
 async def world(own_settings: Settings, own_backends: Backends) -> AsyncIterator[World]:
     session, options = get_session(), client_options(own_settings)
     async with session.create_client("sqs", **options) as sqs, session.create_client("s3", **options) as s3:
-        queue = Queue(client=sqs, name=own_settings.queue_name, order="owner", lanes=1)
+        queue = Queue(client=sqs, name=own_settings.queue_name, kind="fifo", order="owner", lanes=1)
         yield World(own_settings, own_backends, queue, s3)
 
 

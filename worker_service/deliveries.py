@@ -1,0 +1,49 @@
+"""A delivery's two ends: what its message says, and what is done with it once its disposition is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import groupby
+
+from pydantic import ValidationError
+
+from shared import log
+from shared.errors import BackendUnavailableError
+from shared.messages import ProcessMessage
+from shared.ports import Delivery, MessageSource
+from worker_service.disposition import Disposition, Retry
+
+_log = log.get(__name__)
+
+# SQS hides a message for at most 12 hours.
+_MAX_VISIBILITY_SECONDS = 43_200
+
+
+def read(delivery: Delivery) -> ProcessMessage | None:
+    """The message, or None when it is not one that this version knows."""
+    try:
+        return ProcessMessage.model_validate_json(delivery.body)
+    except ValidationError:
+        _log.error("message.unknown", receive_count=delivery.receive_count)
+        return None
+
+
+async def settle(delivery: Delivery, verdict: Disposition, *, queue: MessageSource) -> None:
+    """Delete the message, or let it come back when its disposition says."""
+    try:
+        if isinstance(verdict, Retry):
+            seconds = min(max(math.ceil(verdict.after_seconds), 0), _MAX_VISIBILITY_SECONDS)
+            await queue.extend(delivery.receipt, visibility_seconds=seconds)
+        else:
+            await queue.delete(delivery.receipt)
+    except BackendUnavailableError as exc:
+        # The message comes again after its visibility time-out and finds its work done.
+        _log.warning("queue.settle_failed", cause=str(exc))
+
+
+def in_groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
+    """What has to be done one after the other: the messages of one FIFO group, in order. Others stand alone."""
+    named = sorted((one for one in deliveries if one.group), key=lambda one: one.group or "")
+    alone = [[one] for one in deliveries if not one.group]
+    return [list(group) for _, group in groupby(named, key=lambda one: one.group)] + alone
