@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from shared.errors import BackendUnavailableError, ConfigurationError
-from shared.settings import Settings
+from shared.settings import Settings, Store
 
 # Each command imports what it runs: `docrelay --version` needs neither service.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -49,11 +49,12 @@ def dev(
     port: Annotated[int | None, typer.Option(help="API port; DOCRELAY_PORT.", show_default="8000")] = None,
     home: Annotated[Path | None, typer.Option(help="Data folder; DOCRELAY_HOME.", show_default=".docrelay")] = None,
     workers: Annotated[int | None, typer.Option(help="Workers; DOCRELAY_WORKERS.", show_default="1")] = None,
+    store: Annotated[Store | None, typer.Option(help="DOCRELAY_STORE.", show_default="postgres")] = None,
 ) -> None:
-    """Run the whole stack on this machine: AWS emulator, PostgreSQL, API and workers. No Docker, no account."""
+    """Run the whole stack on this machine: AWS emulator, store, API and workers. No Docker, no account."""
     from docrelay.embedded.stack import run  # noqa: PLC0415
 
-    given = {"port": port, "home": home, "workers": workers}
+    given = {"port": port, "home": home, "workers": workers, "store": store}
     run(Settings.load(**{name: value for name, value in given.items() if value is not None}))
 
 

@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.errors import ConfigurationError
 
+Store = Literal["postgres", "dynamodb"]
 QueueKind = Literal["fifo", "standard"]
 QueueOrder = Literal["owner", "global", "none"]
 
@@ -63,7 +64,7 @@ class Settings(BaseSettings):
     queue_kind: QueueKind = "fifo"
     queue_order: QueueOrder = "owner"
     lanes_per_owner: int = Field(1, ge=1, le=100)
-    store: Literal["postgres", "dynamodb"] = "postgres"
+    store: Store = "postgres"
     database_url: SecretStr = SecretStr("postgresql://docrelay:docrelay@127.0.0.1:5432/docrelay")
     table: str = "docrelay"
 

@@ -13,9 +13,10 @@ from shared.errors import ConfigurationError
 
 
 class Emulator(Child):
-    """S3 and SQS on `url`; the port stays the same over restarts.
+    """S3, SQS and DynamoDB on `url`; the port stays the same over restarts.
 
-    Objects are on disk as they come. Queues are saved by a graceful stop only: after a kill they are gone.
+    Objects are on disk as they come. Queues and tables are saved by a graceful stop only: after a kill the queues are
+    gone, and the tables are as they were at the last start.
     """
 
     def __init__(self, *, folder: Path, port: int | None = None, log_path: Path | None = None) -> None:

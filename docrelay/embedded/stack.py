@@ -52,11 +52,7 @@ def run(settings: Settings) -> None:
 
 def _assemble(home: Home, settings: Settings, kept: Secrets, *, port: int) -> Supervisor:
     emulator = Emulator(folder=home.path / "aws", log_path=home.log_path("emulator"))
-    postgres = EmbeddedPostgres(
-        folder=home.path / "postgres",
-        max_connections=max(100, (settings.workers + 3) * (settings.concurrency + _POOL_ROOM)),
-        log_path=home.log_path("postgres"),
-    )
+    postgres = _postgres(home, settings) if settings.store == "postgres" else None
     stack = _stack_settings(settings, kept, emulator=emulator, postgres=postgres, port=port)
     environment = _child_environment(stack)
     quiet = settings.log_level in {"warning", "error"}
@@ -76,8 +72,16 @@ def _assemble(home: Home, settings: Settings, kept: Secrets, *, port: int) -> Su
     )
 
 
+def _postgres(home: Home, settings: Settings) -> EmbeddedPostgres:
+    return EmbeddedPostgres(
+        folder=home.path / "postgres",
+        max_connections=max(100, (settings.workers + 3) * (settings.concurrency + _POOL_ROOM)),
+        log_path=home.log_path("postgres"),
+    )
+
+
 def _stack_settings(
-    settings: Settings, kept: Secrets, *, emulator: Emulator, postgres: EmbeddedPostgres, port: int
+    settings: Settings, kept: Secrets, *, emulator: Emulator, postgres: EmbeddedPostgres | None, port: int
 ) -> Settings:
     laptop = {name: value for name, value in _LAPTOP.items() if name not in settings.model_fields_set}
     backends = {
@@ -85,7 +89,7 @@ def _stack_settings(
         "aws_access_key_id": "test",
         "aws_secret_access_key": SecretStr("test"),
         "aws_session_token": None,
-        "database_url": SecretStr(postgres.url),
+        "database_url": SecretStr(postgres.url) if postgres else settings.database_url,
         "jwt_secret": SecretStr(kept.jwt_secret),
         "username": kept.username,
         "password": SecretStr(kept.password),

@@ -40,7 +40,7 @@ class Supervisor:
         home: Home,
         settings: Settings,
         emulator: Emulator,
-        postgres: EmbeddedPostgres,
+        postgres: EmbeddedPostgres | None,
         api: Api,
         workers: Sequence[Worker],
         grace_seconds: float,
@@ -49,7 +49,7 @@ class Supervisor:
         self._home = home
         self._settings = settings
         self._emulator = emulator
-        self._postgres = postgres
+        self._backends: list[Child] = [emulator, *([postgres] if postgres else [])]
         self._services: list[Child] = [api, *workers]
         self._grace_seconds = grace_seconds
         self._say = say
@@ -74,14 +74,14 @@ class Supervisor:
             self._end_all()
 
     async def _run_stack(self, announce: Callable[[], None]) -> None:
-        self._say("Starting PostgreSQL and the AWS emulator ...")
-        await _together(self._start(self._emulator), self._start(self._postgres))
-        self._say("Preparing schema, bucket and queue ...")
+        self._say(f"Starting {', '.join(child.role for child in self._backends)} ...")
+        await _together(*map(self._start, self._backends))
+        self._say(f"Preparing bucket, queue and {self._settings.store} ...")
         await self._prepare()
         self._say(f"Starting {', '.join(child.role for child in self._services)} ...")
         await _together(*map(self._start, self._services))
         announce()
-        await _together(*map(self._keep, (self._emulator, self._postgres, *self._services)))
+        await _together(*map(self._keep, (*self._backends, *self._services)))
 
     async def _prepare(self) -> None:
         try:
@@ -113,6 +113,8 @@ class Supervisor:
             while not await self._revived(child, pause_seconds=_pause_seconds(deaths)):
                 deaths += 1
             self._say(f"{child.role} is back.")
+            if child is self._emulator and self._settings.store == "dynamodb":
+                self._say("The emulator saves DynamoDB when it is stopped only: it has lost what came since its start.")
 
     async def _revived(self, child: Child, *, pause_seconds: float) -> bool:
         """Start a dead child again and make good what its death has lost; False when that failed."""
@@ -137,8 +139,8 @@ class Supervisor:
         """Services first, then the emulator, which saves its queues, then the database."""
         self._say("Stopping ...")
         end(*self._services, grace_seconds=self._grace_seconds)
-        end(self._emulator)
-        end(self._postgres)
+        for backend in self._backends:
+            end(backend)
         self._home.write_pids({})
 
 

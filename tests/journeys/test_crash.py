@@ -20,9 +20,9 @@ from tests.support.openai_server import OpenAIServer
 FAST = {"DOCRELAY_LEASE_SECONDS": "4", "DOCRELAY_SWEEP_SECONDS": "1", "DOCRELAY_SHUTDOWN_SECONDS": "1"}
 
 
-def stack_of(home: Path, server: OpenAIServer, **more: Any) -> EmbeddedStack:
+def stack_of(home: Path, server: OpenAIServer, *, store: str = "postgres") -> EmbeddedStack:
     model = {"OPENAI_API_KEY": "sk-nobodys", "OPENAI_BASE_URL": server.base_url}
-    return EmbeddedStack(home, environment={**FAST, **model}, **more)
+    return EmbeddedStack(home, environment={**FAST, **model, "DOCRELAY_STORE": store})
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +31,12 @@ def server() -> Iterator[OpenAIServer]:
         yield running
 
 
-@pytest.fixture(scope="module")
-def stack(server: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+@pytest.fixture(scope="module", params=["postgres", "dynamodb"])
+def stack(
+    request: pytest.FixtureRequest, server: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedStack]:
     """One stack that gets over every test of this module but the last."""
-    with stack_of(tmp_path_factory.mktemp("crash") / "home", server) as running:
+    with stack_of(tmp_path_factory.mktemp("crash") / "home", server, store=request.param) as running:
         yield running
 
 
@@ -61,6 +63,15 @@ def upload(client: httpx.Client, count: int = 1) -> list[str]:
     answer = client.post("/documents", files=files)
     assert answer.status_code == 202, answer.text
     return [item["id"] for item in answer.json()["items"]]
+
+
+def upload_that_hangs(client: httpx.Client, server: OpenAIServer) -> str:
+    """Upload one note and wait until the model has been asked about it, and does not answer."""
+    asked = len(server.calls)
+    server.script(["hang"])
+    (document_id,) = upload(client)
+    eventually(lambda: len(server.calls) > asked, "the model is asked")
+    return document_id
 
 
 def upload_as_soon_as_possible(client: httpx.Client) -> list[str]:
@@ -106,9 +117,7 @@ def assert_completed_once(document: dict[str, Any]) -> None:
 def test_document_of_a_killed_worker_completes_once(
     stack: EmbeddedStack, server: OpenAIServer, client: httpx.Client
 ) -> None:
-    server.script(["hang"])
-    (document_id,) = upload(client)
-    reach(client, document_id, "analyzing")
+    document_id = upload_that_hangs(client, server)
     old = stack.kill("worker-1")
     stack.wait_for_new("worker-1", old=old)
     document = reach(client, document_id, "completed")
@@ -119,9 +128,7 @@ def test_document_of_a_killed_worker_completes_once(
 def test_document_of_a_stopped_worker_is_given_back_and_the_attempt_is_not_counted(
     stack: EmbeddedStack, server: OpenAIServer, client: httpx.Client
 ) -> None:
-    server.script(["hang"])
-    (document_id,) = upload(client)
-    reach(client, document_id, "analyzing")
+    document_id = upload_that_hangs(client, server)
     old = stack.pids["worker-1"]
     os.kill(old, signal.SIGTERM)
     stack.wait_for_new("worker-1", old=old)
@@ -132,7 +139,12 @@ def test_document_of_a_stopped_worker_is_given_back_and_the_attempt_is_not_count
     assert released == [("analyzing", "pending", 0)]
 
 
-@pytest.mark.parametrize("role", ["emulator", "postgres", "api"])
+# The emulator keeps DynamoDB in memory: there its kill is no test of ours.
+@pytest.mark.parametrize(
+    ("stack", "role"),
+    [("postgres", "emulator"), ("postgres", "postgres"), ("postgres", "api"), ("dynamodb", "api")],
+    indirect=["stack"],
+)
 def test_documents_acknowledged_before_and_after_a_kill_complete(
     stack: EmbeddedStack, server: OpenAIServer, client: httpx.Client, role: str
 ) -> None:

@@ -24,9 +24,10 @@ MEBIBYTE = 1_048_576
 Documents = dict[str, dict[str, Any]]
 
 
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
-    with EmbeddedStack(tmp_path_factory.mktemp("documents") / "home") as running:
+@pytest.fixture(scope="module", params=["postgres", "dynamodb"])
+def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStack]:
+    store = {"DOCRELAY_STORE": request.param}
+    with EmbeddedStack(tmp_path_factory.mktemp("documents") / "home", environment=store) as running:
         yield running
 
 

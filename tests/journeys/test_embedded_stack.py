@@ -142,6 +142,16 @@ def test_children_of_a_killed_supervisor_are_ended_by_the_next_start(stack: Embe
     assert log_in(stack)
 
 
+def test_stack_on_dynamodb_needs_no_postgres_and_keeps_its_documents_over_a_stop(tmp_path: Path) -> None:
+    with EmbeddedStack(tmp_path / "home", environment={"DOCRELAY_STORE": "dynamodb"}) as stack:
+        assert "postgres" not in stack.pids
+        document = upload(stack, log_in(stack))
+        eventually(lambda: status(stack, log_in(stack), document) == "completed", "the document completes")
+        assert stack.stop() == 0
+        stack.start()
+        assert status(stack, log_in(stack), document) == "completed"
+
+
 def test_taken_port_is_refused_in_one_line(stack: EmbeddedStack) -> None:
     with socket.create_server(("127.0.0.1", stack.port)):
         stack.spawn()

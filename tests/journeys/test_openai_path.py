@@ -37,9 +37,12 @@ def client_of(folders: pytest.TempPathFactory, **environment: str) -> Iterator[h
         yield client
 
 
-@pytest.fixture(scope="module")
-def client(server: OpenAIServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
-    with client_of(tmp_path_factory, OPENAI_API_KEY=KEY, OPENAI_BASE_URL=server.base_url) as client:
+@pytest.fixture(scope="module", params=["postgres", "dynamodb"])
+def client(
+    request: pytest.FixtureRequest, server: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[httpx.Client]:
+    model = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.base_url}
+    with client_of(tmp_path_factory, DOCRELAY_STORE=request.param, **model) as client:
         yield client
 
 
