@@ -7,8 +7,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # A lock names no download address, so that it works with any index.
-COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes \
+COMPILE_GROUP = $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --quiet --custom-compile-command "make lock"
+COMPILE = $(COMPILE_GROUP) pyproject.toml
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -47,10 +48,16 @@ bench: setup ## Run the benchmarks
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
 
 lock: setup ## Lock the dependencies again
-	$(COMPILE) --extra embedded --group dev -o locks/dev.lock
+	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock
 	$(COMPILE) --extra api --extra postgres -c locks/dev.lock -o locks/api.lock
 	$(COMPILE) --extra worker --extra postgres -c locks/dev.lock -o locks/worker.lock
 	$(COMPILE) --extra cli -c locks/dev.lock -o locks/tools.lock
+	$(COMPILE) --extra api --extra lambda -c locks/dev.lock -o locks/lambda-api.lock
+	$(COMPILE) --extra worker -c locks/dev.lock -o locks/lambda-worker.lock
+	$(COMPILE) -c locks/dev.lock -o locks/lambda-core.lock
+	$(COMPILE_GROUP) --group sam -o locks/deploy/sam.lock
+	$(COMPILE_GROUP) --group emulator -o locks/deploy/emulator.lock
+	$(COMPILE_GROUP) --group lambda-runtime -o locks/deploy/lambda-runtime.lock
 
 clean: ## Remove everything that was made here, the embedded stack's data included
 	rm -rf $(VENV) .docrelay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

@@ -95,14 +95,16 @@ def analyze(
 @app.command()
 def bootstrap() -> None:
     """Create what is missing of bucket, queue and first admin (DOCRELAY_USERNAME, DOCRELAY_PASSWORD)."""
+    from shared.adapters.secrets import resolved  # noqa: PLC0415
     from shared.bootstrap import provision  # noqa: PLC0415
 
-    asyncio.run(provision(Settings.load()))
+    asyncio.run(provision(resolved(Settings.load())))
 
 
 @database.command()
 def upgrade() -> None:
     """Bring the schema to the newest version."""
+    from shared.adapters.secrets import resolved  # noqa: PLC0415
     from shared.bootstrap import upgrade_database  # noqa: PLC0415
 
-    upgrade_database(Settings.load())
+    upgrade_database(resolved(Settings.load()))

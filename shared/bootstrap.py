@@ -63,10 +63,11 @@ async def provision(settings: Settings) -> None:
     async with open_backends(settings) as backends:
         if created:
             await backends.documents.hasten(now=utc_now())
-        await _add_first_admin(settings, backends.accounts)
+        await add_first_admin(settings, backends.accounts)
 
 
-async def _add_first_admin(settings: Settings, accounts: AccountStore) -> None:
+async def add_first_admin(settings: Settings, accounts: AccountStore) -> None:
+    """Add the user of the settings as an admin when there is no user yet."""
     if settings.username is None or settings.password is None or await accounts.has_users():
         return
     passwords = Argon2Passwords()

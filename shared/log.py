@@ -49,7 +49,7 @@ def configure(*, level: str, service: str, stream: TextIO = sys.stderr) -> None:
     root.handlers = [handler]
     root.setLevel(level.upper())
     # Their INFO lines repeat ours (one per request) or name every credential look-up.
-    for noisy in ("aiobotocore", "botocore", "httpx", "openai", "uvicorn.access"):
+    for noisy in ("aiobotocore", "botocore", "httpx", "mangum", "openai", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 

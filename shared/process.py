@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from shared import log
+from shared.adapters.secrets import resolved
 from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings
 
@@ -16,7 +17,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 def run_service(name: str, serve: Callable[[Settings], Coroutine[Any, Any, None]], *, run: Run) -> int:
     """Run `serve` with the settings of the environment; returns the exit code: 0, 2 (usage) or 3 (unreachable)."""
     try:
-        settings = Settings.load()
+        settings = resolved(Settings.load())
         log.configure(level=settings.log_level, service=name)
         run(serve(settings))
     except (BackendUnavailableError, ConfigurationError) as exc:

@@ -59,6 +59,8 @@ class Settings(BaseSettings):
     password: SecretStr | None = None
 
     bucket: str = "docrelay-documents"
+    # Where clients reach S3, when that is not where we do; presigned requests are made for it.
+    s3_public_url: str | None = None
     queue_name: str = "docrelay-jobs"
     # A standard queue keeps no order and ignores queue_order and lanes_per_owner.
     queue_kind: QueueKind = "fifo"

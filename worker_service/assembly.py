@@ -19,16 +19,20 @@ from worker_service.ocr import with_ocr
 from worker_service.pipeline import Pipeline
 from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
+from worker_service.upkeep import dead_letters_of, reconciler_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Worker:
+    """`job_seconds` is the longest that one document may take."""
+
     sandbox: Sandbox
     analyzer: Analyzer
     handler: Handler
     consumer: Consumer
     dead_letters: DeadLetters
     reconciler: Reconciler
+    job_seconds: float
 
 
 def assemble(settings: Settings, backends: Backends) -> Worker:
@@ -50,21 +54,9 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         analyzer=analyzer,
         handler=handler,
         consumer=_consumer(settings, backends, handler),
-        dead_letters=DeadLetters(
-            queue=backends.dead_letters,
-            documents=backends.documents,
-            max_attempts=settings.max_attempts,
-            clock=utc_now,
-            new_id=uuid7,
-        ),
-        reconciler=Reconciler(
-            documents=backends.documents,
-            blobs=backends.blobs,
-            queue=backends.queue,
-            max_attempts=settings.max_attempts,
-            clock=utc_now,
-            new_id=uuid7,
-        ),
+        dead_letters=dead_letters_of(settings, backends),
+        reconciler=reconciler_of(settings, backends),
+        job_seconds=_job_seconds(settings),
     )
 
 
@@ -97,9 +89,13 @@ def _consumer(settings: Settings, backends: Backends, handler: Handler) -> Consu
         batch=settings.receive_batch,
         wait_seconds=settings.poll_wait_seconds,
         visibility_seconds=settings.lease_seconds,
-        job_seconds=settings.extraction_seconds + settings.ocr_seconds + settings.llm_seconds,
+        job_seconds=_job_seconds(settings),
         clock=utc_now,
     )
+
+
+def _job_seconds(settings: Settings) -> float:
+    return settings.extraction_seconds + settings.ocr_seconds + settings.llm_seconds
 
 
 def choose_analyzer(settings: Settings) -> Analyzer:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -47,3 +48,18 @@ def in_groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     named = sorted((one for one in deliveries if one.group), key=lambda one: one.group or "")
     alone = [[one] for one in deliveries if not one.group]
     return [list(group) for _, group in groupby(named, key=lambda one: one.group)] + alone
+
+
+def of_event(event: Mapping[str, Any]) -> dict[str, Delivery]:
+    """The messages of an SQS event, as Lambda gets them, by their ids."""
+    return {record["messageId"]: _of_record(record) for record in event["Records"]}
+
+
+def _of_record(record: Mapping[str, Any]) -> Delivery:
+    attributes = record["attributes"]
+    return Delivery(
+        body=record["body"],
+        receipt=record["receiptHandle"],
+        receive_count=int(attributes["ApproximateReceiveCount"]),
+        group=attributes.get("MessageGroupId"),
+    )

@@ -36,14 +36,18 @@ class Reconciler:
         """Sweep until `stopping` is set."""
         while not stopping.is_set():
             try:
-                while await self.sweep() == _BATCH and not stopping.is_set():
-                    continue
+                await self.clear(stopping)
             except BackendUnavailableError as exc:
                 _log.warning("sweep.failed", cause=str(exc))
             # Workers that start together shall not sweep together.
             pause = every_seconds * random.uniform(0.8, 1.2)  # noqa: S311
             with suppress(TimeoutError):
                 await asyncio.wait_for(stopping.wait(), timeout=pause)
+
+    async def clear(self, stopping: asyncio.Event) -> None:
+        """Sweep until nothing more is due, or `stopping` is set."""
+        while await self.sweep() == _BATCH and not stopping.is_set():
+            continue
 
     async def sweep(self) -> int:
         """Do what is due now; returns how many documents were looked at."""

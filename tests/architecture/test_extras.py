@@ -26,6 +26,15 @@ API = ("api_service.__main__", "api_service.app")
 API_LATER = ("pwdlib.hashers.argon2", "jwt.algorithms", "uvloop", "httptools", "psycopg", "psycopg_binary")
 WORKER = ("worker_service.__main__", "worker_service.serve", "worker_service.assembly")
 WORKER_LATER = ("openai", "psycopg", "psycopg_binary", "py3langid", "sentencex", "vaderSentiment.vaderSentiment")
+# Each Lambda function with what its bundle is made from, and what it uses without importing it at its start.
+LAMBDA_API = (
+    "api_service.lambda_handler",
+    "pwdlib.hashers.argon2",
+    "jwt.algorithms",
+    "shared.adapters.dynamodb.documents",
+)
+LAMBDA_WORKER = ("worker_service.lambda_handler", "openai", "py3langid", "sentencex", "vaderSentiment.vaderSentiment")
+LAMBDA_CORE = ("worker_service.lambda_upkeep", "shared.adapters.dynamodb.documents")
 PARSER_CHILD = ("worker_service.extractors.child", "pypdf")
 
 PARSERS = {"charset_normalizer", "docx", "lxml", "pypdf", "pypdfium2"}
@@ -91,14 +100,21 @@ def all_of(package: str) -> list[str]:
 @pytest.mark.parametrize(
     ("lock", "modules"),
     [
-        ("api.lock", all_of("api_service")),
+        ("api.lock", [name for name in all_of("api_service") if "lambda" not in name]),
         ("api.lock", API_LATER),
         ("worker.lock", all_of("worker_service")),
         ("worker.lock", WORKER_LATER),
         ("worker.lock", PARSER_CHILD),
+        ("lambda-api.lock", LAMBDA_API),
+        ("lambda-worker.lock", LAMBDA_WORKER),
+        ("lambda-worker.lock", PARSER_CHILD),
+        ("lambda-core.lock", LAMBDA_CORE),
         ("tools.lock", ["docrelay.__main__", "docrelay.cli", "shared.adapters.postgres.schema"]),
     ],
-    ids=["api", "api-later", "worker", "worker-later", "parser-child", "tools"],
+    ids=[
+        *("api", "api-later", "worker", "worker-later", "parser-child"),
+        *("lambda-api", "lambda-worker", "lambda-parser-child", "lambda-core", "tools"),
+    ],
 )
 def test_everything_is_in_the_lock(lock: str, modules: Sequence[str]) -> None:
     asked_for(lock, modules)
@@ -117,6 +133,15 @@ def test_api_asks_for_no_parser_model_or_migration() -> None:
 
 def test_worker_asks_for_no_parser_model_or_web_framework() -> None:
     assert asked_for("worker.lock", WORKER) & WORKER_NEVER == set()
+
+
+def test_api_function_asks_for_no_server_database_parser_or_model() -> None:
+    never = API_NEVER | {"httptools", "psycopg", "uvicorn", "uvloop"}
+    assert asked_for("lambda-api.lock", ["api_service.lambda_handler"]) & never == set()
+
+
+def test_worker_function_asks_for_no_parser_model_or_web_framework() -> None:
+    assert asked_for("lambda-worker.lock", ["worker_service.lambda_handler"]) & (WORKER_NEVER | {"mangum"}) == set()
 
 
 def test_parser_child_asks_for_no_backend_or_model() -> None:
