@@ -3,7 +3,6 @@ on a condition, by whoever asks."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -50,24 +49,17 @@ async def due(
     limit: int | None = None,
 ) -> list[UUID]:
     """The documents that are due until then, or ever, longest due first."""
-    shards = range(items.DUE_SHARDS)
-    found = await asyncio.gather(*(_due_shard(table, str(one), until, where, given or {}, limit) for one in shards))
-    entries = sorted((entry for entries in found for entry in entries), key=lambda one: str(plain(one)["due_order"]))
-    return [_document_id(entry) for entry in entries[:limit]]
-
-
-async def _due_shard(
-    table: Table, shard: str, until: datetime | None, where: str, given: Values, limit: int | None
-) -> list[Item]:
     # "$" sorts right behind the "#" between time and id.
     last = f"{iso(until)}$" if until else None
     request = expressed(
-        {**given, "shard": shard, "last": last},
-        KeyConditionExpression=_all_of({"#due_shard = :shard": shard, "#due_order < :last": last}),
+        {**(given or {}), "shard": items.DUE_SHARD, "last": last},
+        KeyConditionExpression=_all_of({"#due_shard = :shard": items.DUE_SHARD, "#due_order < :last": last}),
         FilterExpression=where,
     )
     paging = {"Limit": limit} if limit else {}
-    return await table.query({"IndexName": items.DUE_INDEX, **request, **paging}, limit=limit)
+    return [
+        _document_id(one) for one in await table.query({"IndexName": items.DUE_INDEX, **request, **paging}, limit=limit)
+    ]
 
 
 def _all_of(conditions: Values) -> str:
