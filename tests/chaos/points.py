@@ -1,0 +1,33 @@
+"""Every point of every scenario: where its actor is killed, in the order of its steps."""
+
+from __future__ import annotations
+
+_CLAIM = ("queue.receive", "documents.get", "documents.apply processing")
+_ANALYSIS = ("blobs.put text", "documents.apply analyzing", "documents.apply completed", "queue.delete")
+_CALLER = ("accounts.user", "documents.find")
+_SEND = ("queue.send", "documents.postpone")
+
+POINTS: dict[str, tuple[str, ...]] = {
+    "upload": (
+        "accounts.user",
+        "idempotency.recall",
+        "documents.insert",
+        "blobs.put original",
+        "documents.apply pending",
+        *_SEND,
+        "idempotency.remember",
+    ),
+    "work": (*_CLAIM, "blobs.get original", *_ANALYSIS),
+    "work slowly": (*_CLAIM, "blobs.get original", "documents.extend_lease", "queue.extend", *_ANALYSIS),
+    "fail": (*_CLAIM, "blobs.get original", "documents.get #2", "documents.apply failed", "queue.delete"),
+    "give back": (*_CLAIM, "documents.get #2", "documents.apply pending", "queue.extend"),
+    "send again": ("documents.due", "documents.count_send", *_SEND),
+    "give up": ("documents.due", "documents.apply failed"),
+    "abandon": ("documents.due", "documents.apply deleting", "blobs.delete_prefix", "documents.entomb"),
+    "erase": ("documents.due", "blobs.delete_prefix", "documents.entomb"),
+    "remove tombstone": ("documents.due", "blobs.delete_prefix", "documents.discard"),
+    "dead letter": ("dead_letters.receive", "documents.get", "documents.apply failed", "dead_letters.delete"),
+    "restart": (*_CALLER, "idempotency.recall", "documents.apply pending", *_SEND),
+    "cancel": (*_CALLER, "documents.apply cancelled"),
+    "delete": (*_CALLER, "documents.apply deleting"),
+}
