@@ -14,7 +14,16 @@ from shared.adapters.aws import client_options
 from shared.adapters.s3 import S3BlobStore
 from shared.adapters.sqs import SQSJobQueue
 from shared.clock import utc_now, uuid7
-from shared.ports import AccountStore, BlobStore, DocumentStore, Feed, IdempotencyStore, JobQueue, MessageSource
+from shared.ports import (
+    AccountStore,
+    BlobStore,
+    CallLedger,
+    DocumentStore,
+    Feed,
+    IdempotencyStore,
+    JobQueue,
+    MessageSource,
+)
 from shared.settings import Settings
 
 _POOL_SIZE = 10
@@ -31,6 +40,7 @@ class Backends:
     feed: Feed
     idempotency: IdempotencyStore
     accounts: AccountStore
+    ledger: CallLedger
 
     async def ping(self) -> None:
         """Raise BackendUnavailableError unless all of them answer."""
@@ -110,6 +120,7 @@ async def _postgres(
     from shared.adapters.postgres.documents import PostgresDocumentStore  # noqa: PLC0415
     from shared.adapters.postgres.feed import PostgresFeed  # noqa: PLC0415
     from shared.adapters.postgres.idempotency import PostgresIdempotencyStore  # noqa: PLC0415
+    from shared.adapters.postgres.ledger import PostgresCallLedger  # noqa: PLC0415
 
     url = settings.database_url.get_secret_value()
     async with open_pool(url, size=_POOL_SIZE + settings.concurrency) as pool:
@@ -121,6 +132,7 @@ async def _postgres(
             feed=PostgresFeed(pool=pool),
             idempotency=PostgresIdempotencyStore(pool=pool),
             accounts=PostgresAccountStore(pool=pool),
+            ledger=PostgresCallLedger(pool=pool),
         )
 
 
@@ -132,6 +144,7 @@ async def _dynamodb(
     from shared.adapters.dynamodb.documents import DynamoDBDocumentStore  # noqa: PLC0415
     from shared.adapters.dynamodb.feed import DynamoDBFeed  # noqa: PLC0415
     from shared.adapters.dynamodb.idempotency import DynamoDBIdempotencyStore  # noqa: PLC0415
+    from shared.adapters.dynamodb.ledger import DynamoDBCallLedger  # noqa: PLC0415
     from shared.adapters.dynamodb.table import Table, open_client  # noqa: PLC0415
 
     async with open_client(settings, session) as client:
@@ -144,6 +157,7 @@ async def _dynamodb(
             feed=DynamoDBFeed(table=table),
             idempotency=DynamoDBIdempotencyStore(table=table, clock=utc_now),
             accounts=DynamoDBAccountStore(table=table),
+            ledger=DynamoDBCallLedger(table=table),
         )
 
 

@@ -16,6 +16,7 @@ from shared.accounts import RefreshFamily, User
 from shared.document import Change, Document, DocumentStatus, HistoryEntry
 from shared.events import FeedEvent, FeedHead
 from shared.idempotency import IdempotencyRecord
+from shared.ledger import Admission, Call, StoredAnswer
 from shared.messages import ProcessMessage
 
 
@@ -162,6 +163,39 @@ class IdempotencyStore(Protocol):
 
     async def remember(self, record: IdempotencyRecord) -> bool:
         """Keep the first answer; False when there was one for the same key."""
+        ...
+
+
+class CallLedger(Protocol):
+    """Which calls were paid for, what is kept of them, and what is left of the budgets."""
+
+    async def answer(self, owner: UUID, call_key: str, *, now: datetime) -> StoredAnswer | None:
+        """The answer that is kept under this key; None when there is none, or none any more."""
+        ...
+
+    async def begin(self, call: Call, *, replace: bool, day_limit_micro_usd: int | None) -> Admission:
+        """Write the intent of a call, in one transaction with everything that it depends on.
+
+        Accepted when the document still is analyzing under the call's fence, no answer is kept (or it shall be
+        replaced), nobody else's intent under that key is live, and the owner's day is not spent. A superseded intent
+        becomes ambiguous.
+        """
+        ...
+
+    async def settle(self, call: Call, *, keep: StoredAnswer | None, replace: bool) -> None:
+        """Close a call with its bill and keep its answer, whoever holds the document by now.
+
+        The first answer is kept, unless `replace`; none is for a document that is being deleted. Settling again
+        changes nothing.
+        """
+        ...
+
+    async def reuse(self, call: Call, *, saved: StoredAnswer) -> None:
+        """Note, once for each run and key, that a kept answer served a document."""
+        ...
+
+    async def calls(self, document_id: UUID, *, run: int) -> list[Call]:
+        """The ledger of one run, oldest first."""
         ...
 
 

@@ -23,6 +23,7 @@ from shared.adapters.dynamodb.expressions import (
     update,
 )
 from shared.adapters.dynamodb.idempotency import keeping
+from shared.adapters.dynamodb.ledger import forget_calls
 from shared.adapters.dynamodb.moves import MoveTransaction, check
 from shared.adapters.dynamodb.table import CanceledError, Table, pauses
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
@@ -156,7 +157,10 @@ class DynamoDBDocumentStore:
         await self._table.delete(delete(items.document_key(document.id), condition="#version = :version", given=same))
 
     async def entomb(self, document: Document, *, now: datetime) -> None:
-        """Events first, then the history that leads to them, then the row: whoever was interrupted can begin again."""
+        """Events first, then the history that leads to them, the ledger, then the row.
+
+        Whoever was interrupted can begin again.
+        """
         stored = await self.get(document.id)
         if stored is None or stored.status is not S.DELETING:
             return
@@ -166,6 +170,7 @@ class DynamoDBDocumentStore:
             await self._table.update(update(items.event_key(document.owner, entry["seq"]), erased, condition=STORED))
         for entry in history:
             await self._table.delete(delete(items.history_key(document.id, entry["version"]), condition=STORED))
+        await forget_calls(self._table, document.owner, document.id)
         due_at = now + TOMBSTONE_KEPT_FOR
         await self._put_off(
             document.id,

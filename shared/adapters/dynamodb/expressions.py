@@ -59,6 +59,31 @@ def update(key: Key, changes: Values, *, condition: str, given: Values | None = 
     }
 
 
+def add(
+    key: Key, numbers: Mapping[str, int], changes: Values, *, condition: str = "", given: Values | None = None
+) -> Request:
+    """Add to the numbers, which begin at 0, and set the attributes of `changes`, if `condition` holds."""
+    clauses = {
+        "ADD": [f"#{name} :add_{name}" for name in numbers],
+        "SET": [f"#{name} = :new_{name}" for name in changes],
+    }
+    values: dict[str, Value | None] = {f"add_{name}": number for name, number in numbers.items()}
+    values |= {f"new_{name}": value for name, value in changes.items()}
+    return {
+        "Key": item(key),
+        **expressed(
+            {**(given or {}), **values},
+            UpdateExpression=" ".join(f"{verb} {', '.join(parts)}" for verb, parts in clauses.items() if parts),
+            ConditionExpression=condition,
+        ),
+    }
+
+
+def check(key: Key, *, condition: str, given: Values | None = None) -> Request:
+    """For a transaction: nothing is written, but it is canceled unless `condition` holds."""
+    return {"Key": item(key), **expressed(given or {}, ConditionExpression=condition)}
+
+
 def delete(key: Key, *, condition: str, given: Values | None = None) -> Request:
     return {"Key": item(key), **expressed(given or {}, ConditionExpression=condition)}
 

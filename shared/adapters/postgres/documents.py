@@ -67,6 +67,17 @@ WITH tomb AS (
     RETURNING id, owner
 ), history AS (
     DELETE FROM document_history USING tomb WHERE document_id = tomb.id
+), calls AS (
+    DELETE FROM llm_calls USING tomb WHERE document_id = tomb.id
+    RETURNING llm_calls.owner, llm_calls.call_key, llm_calls.document_id
+), answers AS (
+    -- An answer stays while another document of the same text has been served by it.
+    DELETE FROM llm_results USING calls
+    WHERE llm_results.owner = calls.owner AND llm_results.call_key = calls.call_key AND NOT EXISTS (
+        SELECT 1 FROM llm_calls AS others
+        WHERE others.owner = calls.owner AND others.call_key = calls.call_key
+          AND others.document_id <> calls.document_id
+    )
 )
 UPDATE feed_events SET filename = '', folder = '', reason = NULL, error_code = NULL, error_detail = NULL
 FROM tomb WHERE feed_events.owner = tomb.owner AND feed_events.document_id = tomb.id

@@ -1,0 +1,260 @@
+"""DynamoDBCallLedger: paid calls, kept answers, budgets; what has to hold together is one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace as changed
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from shared.adapters.dynamodb import items, ledger_items
+from shared.adapters.dynamodb.expressions import (
+    NEW,
+    STORED,
+    Item,
+    Request,
+    Values,
+    add,
+    check,
+    delete,
+    expressed,
+    item,
+    plain,
+    put,
+    update,
+)
+from shared.adapters.dynamodb.table import REFUSED, Action, CanceledError, Table, pauses
+from shared.document import DocumentStatus
+from shared.errors import BackendUnavailableError
+from shared.ledger import Admission, Call, CallState, StoredAnswer
+
+_HELD = "#fence = :fence AND #status = :analyzing"
+# Time to live deletes late: who is expired is not there.
+_FREE = "attribute_not_exists(PK) OR #expires_at <= :now"
+_CLOSED = {CallState.DONE, CallState.ERROR}
+
+
+class DynamoDBCallLedger:
+    def __init__(self, *, table: Table) -> None:
+        self._table = table
+
+    async def answer(self, owner: UUID, call_key: str, *, now: datetime) -> StoredAnswer | None:
+        stored = await self._table.get(ledger_items.answer_key(owner, call_key))
+        answer = ledger_items.answer_from(stored) if stored else None
+        return answer if answer and answer.expires_at > now else None
+
+    async def calls(self, document_id: UUID, *, run: int) -> list[Call]:
+        found = [ledger_items.call_from(one) for one in await _rows(self._table, document_id, run=run)]
+        return sorted(found, key=lambda call: (call.started_at, call.id))
+
+    async def begin(self, call: Call, *, replace: bool, day_limit_micro_usd: int | None) -> Admission:
+        actions = _intent(call, replace=replace, limit=day_limit_micro_usd)
+        for pause in pauses():
+            try:
+                await self._table.transact(*actions.values())
+            except CanceledError as exc:
+                refused = {name for name, code in zip(actions, exc.codes, strict=True) if code == REFUSED}
+                if (admission := await self._refusal(call, refused)) is not None:
+                    return admission
+            else:
+                return Admission.ACCEPTED
+            await asyncio.sleep(pause)
+        raise BackendUnavailableError("DynamoDB: too many calls of one owner at the same time.")
+
+    async def settle(self, call: Call, *, keep: StoredAnswer | None, replace: bool) -> None:
+        for pause in pauses():
+            stored = await self._table.get(ledger_items.call_key(call))
+            before = CallState(plain(stored)["state"]) if stored else None
+            if before in _CLOSED:
+                return
+            was_open = before is not CallState.AMBIGUOUS
+            actions = [*_bill(call, was_open=was_open), *await self._end_of_intent(call)]
+            if before is not None:
+                actions.append(_close(call, before))
+            if keep is not None:
+                actions += await self._kept(call, keep, replace=replace)
+            try:
+                await self._table.transact(*actions)
+            except CanceledError:
+                await asyncio.sleep(pause)
+            else:
+                return
+        raise BackendUnavailableError("DynamoDB is too busy to settle a call.")
+
+    async def reuse(self, call: Call, *, saved: StoredAnswer) -> None:
+        noted = {CallState.DONE, CallState.CACHED}
+        known = await self.calls(call.document_id, run=call.run)
+        if any(one.call_key == call.call_key and one.state in noted for one in known):
+            return
+        values = {**ledger_items.reuse_key(call), **ledger_items.call_values(call)}
+        actions: list[Action] = [
+            ("ConditionCheck", _held(call)),
+            ("Put", put(values, condition=NEW)),
+            ("Put", {"Item": item(ledger_items.use_values(call))}),
+            _count(call, {"cached": 1, "saved_micro_usd": saved.cost_micro_usd or 0}),
+        ]
+        for pause in pauses():
+            try:
+                await self._table.transact(*actions)
+            except CanceledError as exc:
+                if REFUSED in exc.codes:
+                    return
+                await asyncio.sleep(pause)
+            else:
+                return
+
+    async def _refusal(self, call: Call, refused: set[str]) -> Admission | None:
+        """What a canceled intent was refused for; None when it is worth another try."""
+        if "document" in refused:
+            return Admission.FENCED
+        if "answer" in refused:
+            return Admission.STORED
+        if "intent" in refused:
+            return await self._contest(call)
+        return await self._over_budget(call) if "budget" in refused else None
+
+    async def _contest(self, call: Call) -> Admission | None:
+        """Give up the intent that is in the way if it is over."""
+        stored = await self._table.get(ledger_items.intent_key(call.owner, call.call_key))
+        if stored is None:
+            return None
+        intent = ledger_items.call_from(stored)
+        if intent.id == call.id:
+            return Admission.ACCEPTED
+        if not intent.superseded_by(call):
+            return Admission.IN_FLIGHT
+        over = changed(intent, state=CallState.AMBIGUOUS, ended_at=call.started_at)
+        try:
+            await self._table.transact(
+                *_bill(over, was_open=True), _close(over, CallState.INTENT), _without_intent(intent)
+            )
+        except CanceledError:
+            return None
+        return None
+
+    async def _over_budget(self, call: Call) -> Admission:
+        stored = await self._table.get(ledger_items.budget_key(call.owner, call.day))
+        if stored is None:
+            return Admission.BUDGET_SPENT
+        day = plain(stored)
+        held = day["open_calls"] > 0 and datetime.fromisoformat(day["open_until"]) > call.started_at
+        return Admission.BUDGET_HELD if held else Admission.BUDGET_SPENT
+
+    async def _end_of_intent(self, call: Call) -> list[Action]:
+        stored = await self._table.get(ledger_items.intent_key(call.owner, call.call_key))
+        return [_without_intent(call)] if stored and plain(stored)["id"] == str(call.id) else []
+
+    async def _kept(self, call: Call, keep: StoredAnswer, *, replace: bool) -> list[Action]:
+        """The answer, if it is the first and its document is not being deleted."""
+        document = await self._table.get(items.document_key(call.document_id))
+        if document is None or plain(document)["status"] == DocumentStatus.DELETING:
+            return []
+        assert call.ended_at is not None, "a settled call has ended"
+        if not replace and await self.answer(call.owner, call.call_key, now=call.ended_at):
+            return []
+        values = {**ledger_items.answer_key(call.owner, call.call_key), **ledger_items.answer_values(keep)}
+        free: Request = (
+            {"Item": item(values)} if replace else put(values, condition=_FREE, given={"now": call.ended_at})
+        )
+        there = check(
+            items.document_key(call.document_id),
+            condition="#status <> :deleting",
+            given={"deleting": DocumentStatus.DELETING},
+        )
+        return [("ConditionCheck", there), ("Put", free)]
+
+
+async def forget_calls(table: Table, owner: UUID, document_id: UUID) -> None:
+    """Erase a document from the ledger, and every kept answer that no other document was served by."""
+    rows = await _rows(table, document_id)
+    for key in sorted({ledger_items.call_from(row).call_key for row in rows}):
+        named = {"document_id": document_id}
+        intent = ledger_items.intent_key(owner, key)
+        await table.delete(delete(intent, condition="#document_id = :document_id", given=named))
+        await table.delete(delete(ledger_items.use_key(owner, key, document_id), condition=STORED))
+        if not await _used(table, owner, key):
+            await table.delete(delete(ledger_items.answer_key(owner, key), condition=STORED))
+    for row in rows:
+        values = plain(row)
+        await table.delete(delete(items.key(values["PK"], values["SK"]), condition=STORED))
+
+
+def _intent(call: Call, *, replace: bool, limit: int | None) -> dict[str, Action]:
+    """The transaction of an intent; each part by what it stands for, because its refusal has a meaning."""
+    values = ledger_items.call_values(call)
+    answer = ledger_items.answer_key(call.owner, call.call_key)
+    unkept = check(answer, condition=_FREE, given={"now": call.started_at})
+    reserved = add(
+        ledger_items.budget_key(call.owner, call.day),
+        {"committed_micro_usd": call.reserved_micro_usd, "open_calls": 1},
+        {"open_until": call.until, "ttl": ledger_items.day_ttl(call)},
+        condition="" if limit is None else "attribute_not_exists(PK) OR #committed_micro_usd < :limit",
+        given={"limit": limit},
+    )
+    actions: dict[str, Action] = {
+        "document": ("ConditionCheck", _held(call)),
+        "intent": ("Put", put({**ledger_items.intent_key(call.owner, call.call_key), **values}, condition=NEW)),
+        "call": ("Put", put({**ledger_items.call_key(call), **values}, condition=NEW)),
+        "use": ("Put", {"Item": item(ledger_items.use_values(call))}),
+        "budget": ("Update", reserved),
+    }
+    return actions if replace else {**actions, "answer": ("ConditionCheck", unkept)}
+
+
+def _held(call: Call) -> Request:
+    given: Values = {"fence": call.fence, "analyzing": DocumentStatus.ANALYZING}
+    return check(items.document_key(call.document_id), condition=_HELD, given=given)
+
+
+def _bill(call: Call, *, was_open: bool) -> list[Action]:
+    """What a closed call changes in its owner's day. One that was given up as ambiguous has been counted already."""
+    correction = call.committed_micro_usd - call.reserved_micro_usd
+    budget = add(
+        ledger_items.budget_key(call.owner, call.day),
+        {"committed_micro_usd": correction, "open_calls": -int(was_open)},
+        {"ttl": ledger_items.day_ttl(call)},
+    )
+    counts = {
+        "calls": int(was_open),
+        "ambiguous": int(call.state is CallState.AMBIGUOUS) - int(not was_open),
+        "input_tokens": call.input_tokens,
+        "output_tokens": call.output_tokens,
+        "cost_micro_usd": call.cost_micro_usd or 0,
+    }
+    return [("Update", budget), _count(call, counts)]
+
+
+def _count(call: Call, counts: Mapping[str, int]) -> Action:
+    facts: dict[str, Any] = {"model": call.model, "ttl": ledger_items.day_ttl(call)}
+    return "Update", add(ledger_items.usage_key(call), counts, facts)
+
+
+def _close(call: Call, before: CallState) -> Action:
+    names = ("state", "input_tokens", "output_tokens", "cost_micro_usd", "error", "ended_at")
+    values = {name: value for name, value in ledger_items.call_values(call).items() if name in names}
+    given = {"before": before}
+    return "Update", update(ledger_items.call_key(call), values, condition="#state = :before", given=given)
+
+
+def _without_intent(call: Call) -> Action:
+    key = ledger_items.intent_key(call.owner, call.call_key)
+    return "Delete", delete(key, condition="#id = :id", given={"id": call.id})
+
+
+async def _rows(table: Table, document_id: UUID, *, run: int | None = None) -> list[Item]:
+    partition = items.document_key(document_id)["PK"]
+    request = expressed(
+        {"document": partition, "ledger": ledger_items.ledger_prefix(run)},
+        KeyConditionExpression="PK = :document AND begins_with(SK, :ledger)",
+    )
+    return await table.query(request)
+
+
+async def _used(table: Table, owner: UUID, key: str) -> bool:
+    request = expressed(
+        {"cache": ledger_items.answer_key(owner, key)["PK"], "use": "D#"},
+        KeyConditionExpression="PK = :cache AND begins_with(SK, :use)",
+    )
+    return bool(await table.query({**request, "Limit": 1}, limit=1))

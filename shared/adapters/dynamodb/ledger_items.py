@@ -1,0 +1,100 @@
+"""Paid calls, kept answers and budgets as items of the table, and back."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb.expressions import Item, Key, Value, plain
+from shared.ledger import ANSWER_KEPT_FOR, Call, CallState, StoredAnswer
+
+_IDS = ("id", "owner", "document_id")
+_TIMES = ("started_at", "until", "ended_at")
+# More than a year, for a comparison with the year before.
+_DAYS_KEPT_FOR = timedelta(days=400)
+
+
+def call_key(call: Call) -> Key:
+    return _ledger_key(call.document_id, call.run, f"{call.call_key}#{call.id}")
+
+
+def reuse_key(call: Call) -> Key:
+    """One for each run and key: whatever is noted again is noted already."""
+    return _ledger_key(call.document_id, call.run, f"{call.call_key}#CACHED")
+
+
+def ledger_prefix(run: int | None = None) -> str:
+    return "L#" if run is None else f"L#{run:06}#"
+
+
+def intent_key(owner: UUID, key: str) -> Key:
+    return items.key(_cache(owner, key), "I")
+
+
+def answer_key(owner: UUID, key: str) -> Key:
+    return items.key(_cache(owner, key), "R")
+
+
+def use_key(owner: UUID, key: str, document_id: UUID) -> Key:
+    """That a document was served under that key, so that the answer does not outlive the last such document."""
+    return items.key(_cache(owner, key), f"D#{document_id}")
+
+
+def budget_key(owner: UUID, day: date) -> Key:
+    return items.key(f"B#{owner}", f"{day.isoformat()}")
+
+
+def usage_key(call: Call) -> Key:
+    return items.key(f"B#{call.owner}", f"{call.day.isoformat()}#{call.model}")
+
+
+def call_values(call: Call) -> dict[str, Value | None]:
+    """Every attribute but the table's key."""
+    return asdict(call)
+
+
+def call_from(stored: Item) -> Call:
+    values = plain(stored)
+    facts: dict[str, Any] = {field.name: values[field.name] for field in fields(Call) if field.name in values}
+    ids = {name: UUID(values[name]) for name in _IDS}
+    times = {name: datetime.fromisoformat(values[name]) for name in _TIMES if name in values}
+    return Call(**facts | ids | times | {"state": CallState(values["state"])})
+
+
+def answer_values(keep: StoredAnswer) -> dict[str, Value | None]:
+    packed = {"answer": items.packed(keep.answer), "ttl": int(keep.expires_at.timestamp())}
+    return {**asdict(keep), **packed}
+
+
+def answer_from(stored: Item) -> StoredAnswer:
+    values = plain(stored)
+    facts: dict[str, Any] = {field.name: values.get(field.name) for field in fields(StoredAnswer)}
+    return StoredAnswer(
+        **facts
+        | {
+            "call_id": UUID(values["call_id"]),
+            "answer": items.unpacked(values["answer"]),
+            "expires_at": datetime.fromisoformat(values["expires_at"]),
+        }
+    )
+
+
+def use_values(call: Call) -> dict[str, Value | None]:
+    # A use need not outlive the answer, whose life begins when the call ends.
+    outlived_at = call.until + ANSWER_KEPT_FOR
+    return {**use_key(call.owner, call.call_key, call.document_id), "ttl": int(outlived_at.timestamp())}
+
+
+def day_ttl(call: Call) -> int:
+    return int((call.started_at + _DAYS_KEPT_FOR).timestamp())
+
+
+def _ledger_key(document_id: UUID, run: int, rest: str) -> Key:
+    return items.key(f"D#{document_id}", f"{ledger_prefix(run)}{rest}")
+
+
+def _cache(owner: UUID, key: str) -> str:
+    return f"C#{owner}#{key}"
