@@ -34,6 +34,7 @@ from tests.support.builders import S, moves, new_document, report
 from tests.support.documents import pdf
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.assembly import assemble
+from worker_service.calls import Calls
 from worker_service.consumer import Consumer
 from worker_service.extractors import Extraction
 
@@ -45,7 +46,7 @@ SLOTS = 1
 class NothingToSay(OfflineAnalyzer):
     """An analyzer that takes no time."""
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port's
+    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
         return report()
 
 

@@ -9,12 +9,14 @@
     │   ├── KeyTakenError         another request with the same Idempotency-Key was faster
     │   └── LeaseLostError        this worker's lease or fence is gone
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
+    ├── NotNowError               ResultPending BudgetHeld: something else has to end first; nobody's failure
     ├── BlobMissingError          the store knows the document, the bucket does not
     ├── IdempotencyMismatchError  same Idempotency-Key, different request
     └── DocumentError             why one document was refused or failed; `code` is public
         ├── IntakeError           UnsupportedType TooLarge Empty MissingFilename
         ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
         ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMInvalidOutput
+        │                         BudgetExceeded
         └── DeliveryError         AttemptsExhausted DeadLettered
 
 A class's docstring is its default message. HTTP status is decided in `api_service/problems.py`,
@@ -64,6 +66,26 @@ class LeaseLostError(MoveError):
 
 class InterruptedByStopError(DocrelayError):
     """The worker was told to stop before the document was done."""
+
+
+class NotNowError(DocrelayError):
+    """The document has to wait for something else."""
+
+    # The reason in the document's history.
+    code: ClassVar[str] = "waiting"
+    retry_after_seconds: float = 5.0
+
+
+class ResultPendingError(NotNowError):
+    """Another document of the same content is being analyzed; its result will do."""
+
+    code = "waiting_for_result"
+
+
+class BudgetHeldError(NotNowError):
+    """Calls under way may use up what is left of the budget."""
+
+    code = "waiting_for_budget"
 
 
 class BlobMissingError(DocrelayError):
@@ -205,6 +227,12 @@ class LLMInvalidOutputError(AnalysisError):
     """The model's answer does not fit the schema."""
 
     code = "llm_invalid_output"
+
+
+class BudgetExceededError(AnalysisError):
+    """The budget is spent."""
+
+    code = "budget_exceeded"
 
 
 class DeliveryError(DocumentError):

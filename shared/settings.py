@@ -104,6 +104,9 @@ class Settings(BaseSettings):
     llm_max_attempts: int = Field(2, ge=1, le=5)
     llm_seconds: float = Field(120, gt=0)
     llm_max_chars: int = Field(400_000, ge=1_000)
+    # Reserved before each call; none is no limit.
+    llm_budget_document_usd: float | None = Field(None, gt=0)
+    llm_budget_day_usd: float | None = Field(None, gt=0)
     # USD per million input and output tokens; the longest matching model-name prefix counts.
     llm_prices: dict[str, tuple[float, float]] = {
         "gpt-4.1": (2.0, 8.0),

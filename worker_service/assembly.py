@@ -9,14 +9,17 @@ from uuid import uuid4
 
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
+from shared.errors import ConfigurationError
 from shared.settings import Settings
 from worker_service.analyzers import Analyzer
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.analyzers.openai import OpenAIAnalyzer
+from worker_service.calls import CallLimits, InFlight
 from worker_service.consumer import Consumer, Handler
 from worker_service.dead_letters import DeadLetters
 from worker_service.ocr import with_ocr
 from worker_service.pipeline import Pipeline
+from worker_service.pricing import price_of
 from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
 from worker_service.upkeep import dead_letters_of, reconciler_of
@@ -28,6 +31,7 @@ class Worker:
 
     sandbox: Sandbox
     analyzer: Analyzer
+    in_flight: InFlight
     handler: Handler
     consumer: Consumer
     dead_letters: DeadLetters
@@ -41,9 +45,9 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         memory_bytes=settings.extraction_memory_bytes,
         size=min(settings.concurrency, os.cpu_count() or 1),
     )
-    analyzer = choose_analyzer(settings)
+    analyzer, in_flight = choose_analyzer(settings), InFlight()
     handler = Handler(
-        pipeline=_pipeline(settings, backends, sandbox, analyzer),
+        pipeline=_pipeline(settings, backends, sandbox, analyzer, in_flight),
         documents=backends.documents,
         queue=backends.queue,
         max_attempts=settings.max_attempts,
@@ -52,6 +56,7 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
     return Worker(
         sandbox=sandbox,
         analyzer=analyzer,
+        in_flight=in_flight,
         handler=handler,
         consumer=_consumer(settings, backends, handler),
         dead_letters=dead_letters_of(settings, backends),
@@ -60,7 +65,9 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
     )
 
 
-def _pipeline(settings: Settings, backends: Backends, sandbox: Sandbox, analyzer: Analyzer) -> Pipeline:
+def _pipeline(
+    settings: Settings, backends: Backends, sandbox: Sandbox, analyzer: Analyzer, in_flight: InFlight
+) -> Pipeline:
     extractor = with_ocr(
         sandbox,
         program=shutil.which("tesseract"),
@@ -73,6 +80,9 @@ def _pipeline(settings: Settings, backends: Backends, sandbox: Sandbox, analyzer
         blobs=backends.blobs,
         extractor=extractor,
         analyzer=analyzer,
+        ledger=backends.ledger,
+        call_limits=_limits(settings),
+        in_flight=in_flight,
         holder=settings.instance_id or uuid4().hex,
         lease_seconds=settings.lease_seconds,
         analysis_seconds=settings.llm_seconds,
@@ -98,6 +108,16 @@ def _job_seconds(settings: Settings) -> float:
     return settings.extraction_seconds + settings.ocr_seconds + settings.llm_seconds
 
 
+def _limits(settings: Settings) -> CallLimits:
+    """Raises ConfigurationError for a budget that nothing can be reckoned against."""
+    budgets = (settings.llm_budget_document_usd, settings.llm_budget_day_usd)
+    priced = price_of(settings.openai_model, settings.llm_prices) is not None
+    if any(budgets) and settings.openai_api_key is not None and not priced:
+        raise ConfigurationError(f"A budget needs the price of {settings.openai_model} in DOCRELAY_LLM_PRICES.")
+    document, day = (None if usd is None else round(usd * 1_000_000) for usd in budgets)
+    return CallLimits(attempts=settings.llm_max_attempts, document_micro_usd=document, day_micro_usd=day)
+
+
 def choose_analyzer(settings: Settings) -> Analyzer:
     """OpenAI when there is a key, the offline analyzer otherwise; every result says which."""
     if settings.openai_api_key is None:
@@ -106,7 +126,6 @@ def choose_analyzer(settings: Settings) -> Analyzer:
         api_key=settings.openai_api_key.get_secret_value(),
         base_url=settings.openai_base_url,
         model=settings.openai_model,
-        max_attempts=settings.llm_max_attempts,
         prices=settings.llm_prices,
         max_chars=settings.llm_max_chars,
     )

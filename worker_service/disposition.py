@@ -13,6 +13,7 @@ from shared.errors import (
     InterruptedByStopError,
     LLMRateLimitedError,
     MoveError,
+    NotNowError,
 )
 from shared.messages import ProcessMessage
 
@@ -66,7 +67,7 @@ def judge(
 def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
     """Say what becomes of a message whose work raised `error` at its `attempt`-th claim."""
     match error:
-        case LLMRateLimitedError():
+        case LLMRateLimitedError() | NotNowError():
             return Retry(after_seconds=error.retry_after_seconds, reason=error.code, burn_attempt=False)
         case DocumentError() if not error.retryable:
             return Fail(failure=failure_of(error))

@@ -11,8 +11,9 @@ from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus, Facts, Lease, advance
 from shared.errors import HashMismatchError, MoveRefusedError
 from shared.moves import commit
-from shared.ports import BlobStore, DocumentStore
+from shared.ports import BlobStore, CallLedger, DocumentStore
 from worker_service.analyzers import Analyzer
+from worker_service.calls import CallLimits, Calls, InFlight
 from worker_service.extractors import Extraction
 
 
@@ -28,6 +29,9 @@ class Pipeline:
     blobs: BlobStore
     extractor: Extractor
     analyzer: Analyzer
+    ledger: CallLedger
+    call_limits: CallLimits
+    in_flight: InFlight
     holder: str
     lease_seconds: float
     analysis_seconds: float
@@ -47,7 +51,9 @@ class Pipeline:
         extraction = await self.extractor.extract(data, document.content_type)
         document = await self._keep_text(document, extraction)
         left_seconds = (deadline - self.clock()).total_seconds()
-        report = await self.analyzer.analyze(extraction, timeout_seconds=min(self.analysis_seconds, left_seconds))
+        report = await self.analyzer.analyze(
+            extraction, calls=self._calls(document), timeout_seconds=min(self.analysis_seconds, left_seconds)
+        )
         return await self.move(document, DocumentStatus.COMPLETED, report=report)
 
     async def move(
@@ -90,6 +96,16 @@ class Pipeline:
         except MoveRefusedError:
             await self.blobs.delete_prefix(key)
             raise
+
+    def _calls(self, document: Document) -> Calls:
+        return Calls(
+            document=document,
+            ledger=self.ledger,
+            limits=self.call_limits,
+            in_flight=self.in_flight,
+            clock=self.clock,
+            new_id=self.new_id,
+        )
 
     def _lease(self) -> Lease:
         return Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))

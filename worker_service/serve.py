@@ -27,6 +27,7 @@ async def serve(settings: Settings) -> None:
                 tasks.create_task(worker.dead_letters.run(stopping, every_seconds=settings.dead_letter_seconds))
                 tasks.create_task(worker.consumer.run(stopping, grace_seconds=settings.shutdown_seconds))
         finally:
+            await worker.in_flight.aclose()
             await worker.analyzer.aclose()
             await worker.sandbox.close()
     _log.info("worker.stopped")

@@ -46,10 +46,10 @@ def client(
         yield client
 
 
-def analyze(client: httpx.Client) -> dict[str, Any]:
-    """Upload a new two-page letter, wait for its end, and return the document."""
+def analyze(client: httpx.Client, letter: bytes | None = None) -> dict[str, Any]:
+    """Upload a letter, by default a new one of two pages, wait for its end, and return the document."""
     pages = [f"Dear Ms Okafor, shipment {uuid4().hex} left Rotterdam.", "TODO: confirm the delivery by Friday."]
-    answer = client.post("/documents", files={"file": ("letter.pdf", pdf(pages))})
+    answer = client.post("/documents", files={"file": ("letter.pdf", letter or pdf(pages))})
     assert answer.status_code == 202, answer.text
     document_id = answer.json()["id"]
 
@@ -72,7 +72,7 @@ def test_result_is_the_models_answer_with_its_bill(client: httpx.Client, server:
     bill = (call.input_tokens, call.output_tokens)
     usage = document["usage"]
     assert (usage["calls"], usage["input_tokens"], usage["output_tokens"]) == (1, *bill)
-    assert usage["cost_usd"] == pytest.approx((bill[0] * 2.0 + bill[1] * 8.0) / 1_000_000)
+    assert usage["cost_usd"] == (bill[0] * 2 + bill[1] * 8) / 1_000_000
 
 
 def test_model_is_asked_for_the_whole_text_under_its_own_name(client: httpx.Client, server: OpenAIServer) -> None:
@@ -109,6 +109,15 @@ def test_failure_of_the_model_fails_the_document_under_its_code(
     assert [call.outcome for call in server.calls[before:]] == script
 
 
+def test_same_content_is_analyzed_once_for_its_owner(client: httpx.Client, server: OpenAIServer) -> None:
+    letter, before = pdf([f"Dear Ms Okafor, shipment {uuid4().hex} left Rotterdam."]), len(server.calls)
+    first, second = analyze(client, letter), analyze(client, letter)
+    assert len(server.calls) == before + 1
+    assert second["analysis"] == first["analysis"]
+    assert first["usage"]["cached"] is False
+    assert second["usage"] == {"calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0, "cached": True}
+
+
 def test_rate_limit_is_waited_for_and_is_no_attempt(client: httpx.Client, server: OpenAIServer) -> None:
     server.script(["429:1", "429:1", "ok"])
     document = analyze(client)
@@ -125,7 +134,7 @@ def test_model_of_the_settings_is_asked_and_priced(
         document = analyze(client)
     call, usage = server.calls[-1], document["usage"]
     assert call.model == document["analyzer"]["model"] == "gpt-4.1-mini"
-    assert usage["cost_usd"] == pytest.approx((call.input_tokens * 0.4 + call.output_tokens * 1.6) / 1_000_000)
+    assert usage["cost_usd"] == round(call.input_tokens * 0.4 + call.output_tokens * 1.6) / 1_000_000
 
 
 def test_without_a_key_the_offline_analyzer_answers_and_says_so(

@@ -11,8 +11,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import select
+import socket
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
@@ -25,7 +28,10 @@ CHARS_PER_TOKEN = 4
 
 @dataclass(kw_only=True)
 class ReceivedCall:
-    """One request as the provider saw it. `input_tokens` and `output_tokens` are what it would bill."""
+    """One request as the provider saw it. `input_tokens` and `output_tokens` are what it bills.
+
+    `delivered` is whether the client was still there for the answer: what was not is billed all the same.
+    """
 
     path: str
     model: str
@@ -34,6 +40,19 @@ class ReceivedCall:
     outcome: str
     input_tokens: int = 0
     output_tokens: int = 0
+    started_at: float = field(default_factory=time.time)
+    ended_at: float | None = None
+    delivered: bool = False
+
+    @property
+    def request_id(self) -> str:
+        """The client's own name for this call."""
+        return self.headers.get("x-client-request-id", "")
+
+    @property
+    def document(self) -> str:
+        """The text that the model was asked about."""
+        return self.messages[-1].split("\n\n", 1)[-1]
 
     @property
     def messages(self) -> list[str]:
@@ -124,21 +143,38 @@ class _Handler(BaseHTTPRequestHandler):
             call.outcome = "404"
         elif problem := _request_problem(body):
             call.outcome = f"400 {problem}"
-        self._behave(call)
+        try:
+            self._behave(call)
+        finally:
+            call.ended_at = time.time()
 
     def _behave(self, call: ReceivedCall) -> None:
         name, _, argument = call.outcome.partition(":")
         if name in {"hang", "slow"}:
             self.server.state.closing.wait(float(argument or 60))
         self.close_connection = True  # A connection kept alive would hold up server_close().
-        if name in {"hang", "drop"}:
+        if name == "hang":
+            return
+        answer = None if self._is_error(name) else _response(call, name)
+        if name == "drop" or self._client_is_gone():
             return
         if name == "html":
             self._send(200, b"<html>not an API</html>", "text/html", {})
-        elif name[:3].isdigit() or name in _ERRORS:
+        elif answer is None:
             self._error(name, argument)
         else:
-            self._json(200, _response(call, name))
+            self._json(200, answer)
+        call.delivered = True
+
+    def _is_error(self, name: str) -> bool:
+        return name == "html" or name[:3].isdigit() or name in _ERRORS
+
+    def _client_is_gone(self) -> bool:
+        readable, _, _ = select.select([self.connection], [], [], 0)
+        try:
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except ConnectionError:
+            return True
 
     def _error(self, name: str, argument: str) -> None:
         status, code, message = _ERRORS.get(name) or (int(name[:3]), None, "Scripted failure.")
@@ -184,8 +220,7 @@ def _schema_problem(schema: dict[str, Any]) -> str | None:
 
 
 def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
-    document = call.messages[-1].split("\n\n", 1)[-1]
-    answer = json.dumps(_analysis(document))
+    answer = json.dumps(_analysis(call.document))
     content: dict[str, Any] = {"type": "output_text", "text": answer, "annotations": []}
     status, details, error = "completed", None, None
     match behaviour:
@@ -197,7 +232,7 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             content["text"] = json.dumps({"summary": "no more than this"})
         case "exaggerated":
             sentiment, classification = {"label": "negative", "score": -7}, {"label": "essay", "confidence": 9}
-            analysis = _analysis(document) | {"sentiment": sentiment, "classification": classification}
+            analysis = _analysis(call.document) | {"sentiment": sentiment, "classification": classification}
             content["text"] = json.dumps(analysis)
         case "incomplete" | "filtered":
             content["text"] = answer[: len(answer) // 2]

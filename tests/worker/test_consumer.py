@@ -28,6 +28,7 @@ from shared.settings import Settings
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.running import until
 from worker_service.assembly import assemble
+from worker_service.calls import Calls
 from worker_service.consumer import Consumer
 from worker_service.extractors import Extraction
 
@@ -57,7 +58,7 @@ class Model:
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port has it
+    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
         self.texts.append(extraction.text)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

@@ -36,6 +36,7 @@ from shared.settings import Settings
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.running import until
 from worker_service.assembly import assemble
+from worker_service.calls import Calls
 from worker_service.consumer import Handler
 from worker_service.disposition import Ack, Disposition, Fail, Retry
 from worker_service.extractors import Extraction
@@ -100,7 +101,7 @@ class StepAnalyzer:
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port has it
+    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
         await self.step()
         return report()
 

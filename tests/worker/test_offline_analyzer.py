@@ -11,11 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.analysis import Usage
+from shared.bootstrap import Backends
 from shared.errors import LLMTimeoutError
+from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.offline import OfflineAnalyzer, analysis_of
 from worker_service.analyzers.offline.language import language_of
 from worker_service.analyzers.offline.ranking import chosen_sentences
 from worker_service.analyzers.offline.segmentation import sentences_of
+from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 REPORT = """\
@@ -248,22 +251,29 @@ def test_odd_text_gets_an_answer(text: str) -> None:
     assert len(analysis.action_items) <= 20
 
 
-async def test_report_is_free_complete_and_labelled() -> None:
-    report = await OfflineAnalyzer().analyze(Extraction(text=REPORT, page_chars=(900, 0, 500)), timeout_seconds=30)
+@pytest.fixture
+async def calls(backends: Backends) -> Calls:
+    return calls_of(backends, await analyzing(backends))
+
+
+async def test_report_is_free_complete_and_labelled(calls: Calls) -> None:
+    extraction = Extraction(text=REPORT, page_chars=(900, 0, 500))
+    report = await OfflineAnalyzer().analyze(extraction, calls=calls, timeout_seconds=30)
     assert report.analyzer.name == "offline"
     assert report.usage == Usage(calls=0, input_tokens=0, output_tokens=0, cost_usd=0.0)
     assert (report.coverage.verdict, report.coverage.chars_analyzed) == ("complete", len(REPORT))
     assert (report.coverage.pages_total, report.coverage.pages_with_text) == (3, 2)
 
 
-async def test_same_text_gets_the_same_answer() -> None:
-    first, second = [await OfflineAnalyzer().analyze(Extraction(text=REPORT), timeout_seconds=30) for _ in range(2)]
+async def test_same_text_gets_the_same_answer(calls: Calls) -> None:
+    analyzer, extraction = OfflineAnalyzer(), Extraction(text=REPORT)
+    first, second = [await analyzer.analyze(extraction, calls=calls, timeout_seconds=30) for _ in range(2)]
     assert first == second
 
 
-async def test_analysis_past_its_time_is_given_up() -> None:
+async def test_analysis_past_its_time_is_given_up(calls: Calls) -> None:
     with pytest.raises(LLMTimeoutError):
-        await OfflineAnalyzer().analyze(Extraction(text=REPORT * 200), timeout_seconds=0)
+        await OfflineAnalyzer().analyze(Extraction(text=REPORT * 200), calls=calls, timeout_seconds=0)
 
 
 def test_import_loads_neither_a_vendor_sdk_nor_a_language_model() -> None:

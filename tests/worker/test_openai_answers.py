@@ -7,7 +7,8 @@ import json
 import pytest
 
 from shared.errors import LLMInvalidOutputError, LLMRateLimitedError
-from worker_service.analyzers.openai_answers import Answer, CallFailedError, failure
+from worker_service.analyzers.openai_answers import Answer, failure
+from worker_service.calls import CallFailedError
 
 ANALYSIS = {
     "summary": "Forty pumps left Rotterdam.",

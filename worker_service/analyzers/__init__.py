@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from shared.analysis import AnalyzerInfo, Coverage, Report
+from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 
@@ -18,10 +19,10 @@ class Analyzer(Protocol):
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
-        """Return the whole report, receipts included.
+    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:
+        """Return the whole report, receipts included. What costs money goes through `calls`.
 
-        Raises AnalysisError with a named cause; never anything of the vendor's.
+        Raises AnalysisError with a named cause, never anything of the vendor's; and what `calls` raises.
         """
         ...
 

@@ -12,22 +12,20 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from shared import log
-from shared.analysis import Analysis, AnalyzerInfo, Report, Usage
+from shared.analysis import SCHEMA_VERSION, Analysis, AnalyzerInfo, Report
 from shared.errors import LLMTimeoutError, LLMUnavailableError
+from shared.ledger import call_key
 from worker_service.analyzers import coverage_of
-from worker_service.analyzers.openai_answers import (
-    AS_OFTEN_AS_ALLOWED,
-    Answer,
-    CallFailedError,
-    CutOffError,
-    Tokens,
-    failure,
-)
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, CutOffError, Tokens, failure
 from worker_service.analyzers.prompt import INSTRUCTIONS, LABEL, PROMPT_VERSION, visible
+from worker_service.calls import Answered, CallFailedError, Calls, Question
 from worker_service.extractors import Extraction
+from worker_service.pricing import price_of
 
 if TYPE_CHECKING:
     import openai
@@ -40,27 +38,37 @@ RAISED_OUTPUT_TOKENS = 16_000
 _logger = log.get(__name__)
 
 
+# The instructions and the schema.
+_FIXED_INPUT_TOKENS = 1_500
+# A token is three bytes or more in all but contrived texts.
+_BYTES_PER_TOKEN = 3
+
+
 @dataclass(kw_only=True, slots=True)
 class _Run:
-    """One analysis under way: what it cost so far, and until when (on the monotonic clock) it may go on."""
+    """One analysis under way: what was tried so far, and until when (on the monotonic clock) it may go on."""
 
     deadline: float
+    calls_allowed: int
     output_limit: int = OUTPUT_TOKENS
     calls: int = 0
-    input_tokens: int = 0
-    output_tokens: int = 0
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
     def seconds_left(self) -> float:
         return self.deadline - time.monotonic()
 
+    @property
+    def seconds_for_a_call(self) -> float:
+        """An equal share of what is left, so that a call that hangs leaves time for the next one."""
+        return self.seconds_left / (self.calls_allowed - self.calls)
+
 
 class OpenAIAnalyzer:
     """Analyzes with any API that speaks OpenAI's `POST /responses`.
 
-    `max_attempts` counts HTTP calls per analysis; `prices` are USD per million input and output tokens by
-    model-name prefix; text beyond `max_chars` is not sent and the coverage receipt says so.
+    `prices` are USD per million input and output tokens by model-name prefix; text beyond `max_chars` is not sent and
+    the coverage receipt says so.
     """
 
     def __init__(
@@ -69,7 +77,6 @@ class OpenAIAnalyzer:
         api_key: str,
         base_url: str | None,
         model: str,
-        max_attempts: int,
         max_chars: int,
         prices: Mapping[str, tuple[float, float]],
         backoff_seconds: float = 0.5,
@@ -77,9 +84,8 @@ class OpenAIAnalyzer:
         self._api_key = api_key
         self._base_url = base_url
         self._model = model
-        self._max_attempts = max_attempts
         self._max_chars = max_chars
-        self._prices = prices
+        self._price = price_of(model, prices)
         self._backoff_seconds = backoff_seconds
         self._client: AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
@@ -96,21 +102,16 @@ class OpenAIAnalyzer:
         if self._client is not None:
             await self._client.close()
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
-        run = _Run(deadline=time.monotonic() + timeout_seconds)
+    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:
+        run = _Run(deadline=time.monotonic() + timeout_seconds, calls_allowed=calls.limits.attempts)
         await self._open()
         sent = extraction.text[: self._max_chars]
-        analysis = await self._attempts(run, LABEL + visible(sent))
+        analysis = await self._attempts(run, calls, LABEL + visible(sent))
         return Report(
             analysis=_within_ranges(analysis),
             analyzer=self.info,
             coverage=coverage_of(extraction, chars_analyzed=len(sent)),
-            usage=Usage(
-                calls=run.calls,
-                input_tokens=run.input_tokens,
-                output_tokens=run.output_tokens,
-                cost_usd=self._cost_usd(run),
-            ),
+            usage=await calls.usage(),
         )
 
     async def _open(self) -> AsyncOpenAI:
@@ -127,60 +128,66 @@ class OpenAIAnalyzer:
         _ = client.responses.with_raw_response.parse  # Imports the rest of it here and not in the event loop.
         return client
 
-    async def _attempts(self, run: _Run, document: str) -> Analysis:
+    async def _attempts(self, run: _Run, calls: Calls, document: str) -> Analysis:
         while run.seconds_left > 0:
             try:
-                return await self._call(run, document)
+                kept = await calls.once(self._question(run, document), partial(self._call, run, document))
             except CallFailedError as failed:
                 pause_seconds = self._backoff_seconds * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret.
-                if not self._may_retry(run, failed, pause_seconds):
+                if not _may_retry(run, failed, pause_seconds):
                     # The cause stays behind: a vendor's message may quote the document or the key.
                     raise failed.error from None
+            else:
+                return Analysis.model_validate_json(kept.answer)
             await asyncio.sleep(pause_seconds)
         raise LLMTimeoutError
 
-    def _may_retry(self, run: _Run, failed: CallFailedError, pause_seconds: float) -> bool:
-        run.failures[failed.error.code] += 1
-        if isinstance(failed, CutOffError):
-            run.output_limit = RAISED_OUTPUT_TOKENS
-        return (
-            run.calls < self._max_attempts
-            and run.failures[failed.error.code] <= failed.retries
-            and run.seconds_left > pause_seconds
+    def _question(self, run: _Run, document: str) -> Question:
+        input_tokens = _FIXED_INPUT_TOKENS + len(document.encode()) // _BYTES_PER_TOKEN
+        return Question(
+            key=call_key(
+                model=self._model,
+                prompt_version=PROMPT_VERSION,
+                schema_version=SCHEMA_VERSION,
+                parameters={},
+                text=document,
+            ),
+            model=self._model,
+            price=self._price,
+            reserve_tokens=(input_tokens, run.output_limit),
+            timeout_seconds=run.seconds_for_a_call,
         )
 
-    async def _call(self, run: _Run, document: str) -> Analysis:
+    async def _call(self, run: _Run, document: str, call_id: UUID) -> Answered:
         started = time.monotonic()
         cause, status, tokens = "cancelled", None, Tokens()
         try:
-            answer = await self._request(run, document)
+            answer = await self._request(run, document, call_id)
             status, tokens = 200, answer.usage or tokens
-            run.input_tokens += tokens.input_tokens
-            run.output_tokens += tokens.output_tokens
             analysis = answer.analysis()
             cause = "ok"
         except CallFailedError as failed:
             cause, status = failed.error.code, failed.status or status
+            failed.input_tokens, failed.output_tokens = tokens.input_tokens, tokens.output_tokens
             raise
         finally:
             _logger.info(
                 "llm.called",
+                call_id=str(call_id),
                 model=self._model,
                 cause=cause,
                 status=status,
-                call=run.calls,
                 duration_seconds=round(time.monotonic() - started, 3),
                 input_tokens=tokens.input_tokens,
                 output_tokens=tokens.output_tokens,
             )
-        return analysis
+        return Answered(text=analysis.model_dump_json(), **tokens.model_dump())
 
-    async def _request(self, run: _Run, document: str) -> Answer:
+    async def _request(self, run: _Run, document: str, call_id: UUID) -> Answer:
         client = await self._open()
         import openai  # noqa: PLC0415 - see the module docstring.
 
-        # An equal share of what is left, so that a call that hangs leaves time for the next one.
-        timeout_seconds = run.seconds_left / (self._max_attempts - run.calls)
+        timeout_seconds = run.seconds_for_a_call
         run.calls += 1
         try:
             # The SDK's time-out restarts with every byte; this one does not.
@@ -193,21 +200,27 @@ class OpenAIAnalyzer:
                     max_output_tokens=run.output_limit,
                     store=False,
                     timeout=timeout_seconds,
+                    # By which the provider's records and the ledger can be compared.
+                    extra_headers={"X-Client-Request-Id": str(call_id)},
                 )
         except (TimeoutError, openai.APITimeoutError):
-            raise CallFailedError(LLMTimeoutError(), retries=AS_OFTEN_AS_ALLOWED) from None
+            raise CallFailedError(LLMTimeoutError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
         except openai.APIStatusError as exc:
             raise _failure(exc) from None
         except openai.OpenAIError:
-            raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED) from None
+            raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
         return Answer.read(raw.content)
 
-    def _cost_usd(self, run: _Run) -> float | None:
-        prefix = max((name for name in self._prices if self._model.startswith(name)), key=len, default=None)
-        if prefix is None:
-            return None
-        input_price, output_price = self._prices[prefix]
-        return (run.input_tokens * input_price + run.output_tokens * output_price) / 1_000_000
+
+def _may_retry(run: _Run, failed: CallFailedError, pause_seconds: float) -> bool:
+    run.failures[failed.error.code] += 1
+    if isinstance(failed, CutOffError):
+        run.output_limit = RAISED_OUTPUT_TOKENS
+    return (
+        run.calls < run.calls_allowed
+        and run.failures[failed.error.code] <= failed.retries
+        and run.seconds_left > pause_seconds
+    )
 
 
 def _failure(exc: openai.APIStatusError) -> CallFailedError:

@@ -21,20 +21,11 @@ from shared.errors import (
     LLMRefusedError,
     LLMUnavailableError,
 )
+from worker_service.calls import CallFailedError
 
 AS_OFTEN_AS_ALLOWED = 1_000
 _MAX_RETRY_AFTER_SECONDS = 3_600.0
 _QUOTA_CODES = {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"}
-
-
-class CallFailedError(Exception):
-    """One HTTP call came to nothing; `retries` says how often its kind is worth another one."""
-
-    def __init__(self, error: AnalysisError, *, retries: int = 0, status: int | None = None) -> None:
-        super().__init__(error.code)
-        self.error = error
-        self.retries = retries
-        self.status = status
 
 
 class CutOffError(CallFailedError):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from shared import log
 from shared.adapters.dynamodb import items, ledger_items
 from shared.adapters.dynamodb.expressions import (
     NEW,
@@ -29,6 +30,8 @@ from shared.adapters.dynamodb.table import REFUSED, Action, CanceledError, Table
 from shared.document import DocumentStatus
 from shared.errors import BackendUnavailableError
 from shared.ledger import Admission, Call, CallState, StoredAnswer
+
+_log = log.get(__name__)
 
 _HELD = "#fence = :fence AND #status = :analyzing"
 # Time to live deletes late: who is expired is not there.
@@ -132,6 +135,7 @@ class DynamoDBCallLedger:
             )
         except CanceledError:
             return None
+        _log.warning("llm.ambiguous", call_id=str(over.id), model=over.model, cause="given up")
         return None
 
     async def _over_budget(self, call: Call) -> Admission:

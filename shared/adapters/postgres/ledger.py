@@ -9,8 +9,11 @@ from uuid import UUID
 
 import psycopg
 
+from shared import log
 from shared.adapters.postgres.connection import Pool, Row, connected, fetch_all, fetch_one
 from shared.ledger import Admission, Call, CallState, StoredAnswer
+
+_log = log.get(__name__)
 
 _Connection = psycopg.AsyncConnection[Row]
 _COLUMNS = tuple(field.name for field in fields(Call))
@@ -149,7 +152,8 @@ class PostgresCallLedger:
 async def _admit(connection: _Connection, parameters: dict[str, Any], *, replace: bool) -> Admission:
     if not await _touches(connection, _HELD, parameters):
         return Admission.FENCED
-    await connection.execute(_SUPERSEDE.encode(), parameters)
+    if await _touches(connection, _SUPERSEDE, parameters):
+        _log.warning("llm.ambiguous", model=parameters["model"], cause="given up")
     if not await _touches(connection, _INTEND, parameters):
         return Admission.IN_FLIGHT
     # Only now, because an answer is kept in the transaction that ends the intent before this one.

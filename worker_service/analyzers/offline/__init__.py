@@ -17,6 +17,7 @@ from worker_service.analyzers.offline.ranking import summary_of
 from worker_service.analyzers.offline.segmentation import sentences_of
 from worker_service.analyzers.offline.sentiment import sentiment_of
 from worker_service.analyzers.offline.topics import tags_of, topics_of
+from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 # Raise it with any change that changes an answer.
@@ -39,7 +40,13 @@ class OfflineAnalyzer:
     async def aclose(self) -> None:
         """Nothing is open."""
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:
+    async def analyze(
+        self,
+        extraction: Extraction,
+        *,
+        calls: Calls,  # noqa: ARG002 - the port has it; there is nothing to pay for here
+        timeout_seconds: float,
+    ) -> Report:
         try:
             async with asyncio.timeout(timeout_seconds):
                 analysis = await asyncio.to_thread(analysis_of, extraction.text[:MAX_CHARS])

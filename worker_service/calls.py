@@ -1,0 +1,291 @@
+"""Paid calls as an analyzer makes them: asked of the ledger first, made once, billed, and the answer kept.
+
+Knows neither a vendor nor what an answer means.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from shared import log
+from shared.analysis import Usage
+from shared.clock import Clock, NewId
+from shared.document import CLOCK_SKEW, Document
+from shared.errors import (
+    AnalysisError,
+    BackendUnavailableError,
+    BudgetExceededError,
+    BudgetHeldError,
+    LeaseLostError,
+    LLMRateLimitedError,
+    ResultPendingError,
+)
+from shared.ledger import ANSWER_KEPT_FOR, Admission, Call, CallState, StoredAnswer
+from shared.ports import CallLedger
+from worker_service.pricing import Price
+
+_log = log.get(__name__)
+_T = TypeVar("_T")
+
+# A bill is worth some patience: what is not in the ledger is paid for again.
+_SETTLE_TRIES = 5
+_SETTLE_PAUSE_SECONDS = 1.0
+# Between the end of a call and its bill.
+_SETTLE_GRACE = timedelta(seconds=10)
+
+
+class CallFailedError(Exception):
+    """One HTTP call came to nothing; `retries` says how often its kind is worth another one.
+
+    `ambiguous` when nobody answered: the provider may have done the work, and bill it.
+    """
+
+    def __init__(
+        self, error: AnalysisError, *, retries: int = 0, status: int | None = None, ambiguous: bool = False
+    ) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.retries = retries
+        self.status = status
+        self.ambiguous = ambiguous
+        self.input_tokens = 0
+        self.output_tokens = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What one call would ask. `reserve_tokens` are the most input and output tokens that it may take."""
+
+    key: str
+    model: str
+    price: Price | None
+    reserve_tokens: tuple[int, int]
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """What the provider answered, and what it will bill."""
+
+    text: str
+    input_tokens: int
+    output_tokens: int
+
+
+Make = Callable[[UUID], Awaitable[Answered]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CallLimits:
+    """`attempts` are calls for each run and key, over all its claims; None is no limit."""
+
+    attempts: int
+    document_micro_usd: int | None = None
+    day_micro_usd: int | None = None
+
+
+class InFlight:
+    """The calls that this process is making. One goes on when its document is lost meanwhile: it is paid for."""
+
+    def __init__(self) -> None:
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def finish(self, call: Coroutine[Any, Any, _T]) -> _T:
+        """Run a call to its end, even when whoever waits for it is cancelled."""
+        task = asyncio.create_task(call)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Break off what is still under way."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            # Or asyncio would report an error that nobody waited for.
+            task.exception()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Calls:
+    """The paid calls for one claimed document."""
+
+    document: Document
+    ledger: CallLedger
+    limits: CallLimits
+    clock: Clock
+    new_id: NewId
+    in_flight: InFlight = field(default_factory=InFlight)
+
+    async def once(self, question: Question, make: Make) -> StoredAnswer:
+        """Return the kept answer to a question, or pay for one.
+
+        Raises CallFailedError when the call was made and failed; AnalysisError when it must not be made any more;
+        NotNowError when something else has to end first; LeaseLostError.
+        """
+        run = await self._run()
+        if kept := await self._kept(question, run):
+            return kept
+        self._check_limits(question, run)
+        call = self._intent(question)
+        admission = await self.ledger.begin(
+            call, replace=self.document.force, day_limit_micro_usd=self.limits.day_micro_usd
+        )
+        match admission:
+            case Admission.ACCEPTED:
+                return await self.in_flight.finish(self._pay(question, call, make))
+            case Admission.STORED:
+                return await self.once(question, make)
+            case _:
+                raise _refusal(admission)
+
+    async def usage(self) -> Usage:
+        """What the run has cost so far, over all its claims."""
+        run = await self._run()
+        made = [call for call in run if call.state is not CallState.CACHED]
+        unpriced = any(call.cost_micro_usd is None and call.state is not CallState.AMBIGUOUS for call in made)
+        return Usage(
+            calls=len(made),
+            input_tokens=sum(call.input_tokens for call in made),
+            output_tokens=sum(call.output_tokens for call in made),
+            cost_usd=None if unpriced else sum(call.cost_micro_usd or 0 for call in made) / 1_000_000,
+            cached=bool(run) and not made,
+        )
+
+    async def _run(self) -> list[Call]:
+        return await self.ledger.calls(self.document.id, run=self.document.run)
+
+    async def _kept(self, question: Question, run: list[Call]) -> StoredAnswer | None:
+        kept = await self.ledger.answer(self.document.owner, question.key, now=self.clock())
+        if kept is None:
+            return None
+        if kept.call_id in {call.id for call in run}:
+            return kept
+        if self.document.force:
+            return None
+        now = self.clock()
+        noted = replace(self._intent(question), state=CallState.CACHED, cost_micro_usd=0, ended_at=now, until=now)
+        await self.ledger.reuse(replace(noted, reserved_micro_usd=0), saved=kept)
+        _log.info("llm.reused", model=question.model, saved_micro_usd=kept.cost_micro_usd)
+        return kept
+
+    def _check_limits(self, question: Question, run: list[Call]) -> None:
+        burnt = _burnt(run, question)
+        if len(burnt) >= self.limits.attempts:
+            raise _error_of(burnt[-1])
+        limit, spent = self.limits.document_micro_usd, sum(call.committed_micro_usd for call in run)
+        if limit is not None and spent >= limit:
+            raise BudgetExceededError("The document has cost as much as one document may.")
+
+    def _intent(self, question: Question) -> Call:
+        now = self.clock()
+        return Call(
+            id=self.new_id(),
+            owner=self.document.owner,
+            document_id=self.document.id,
+            run=self.document.run,
+            fence=self.document.fence,
+            call_key=question.key,
+            model=question.model,
+            started_at=now,
+            until=now + timedelta(seconds=question.timeout_seconds) + _SETTLE_GRACE + CLOCK_SKEW,
+            reserved_micro_usd=_cost(question, *question.reserve_tokens) or 0,
+        )
+
+    async def _pay(self, question: Question, call: Call, make: Make) -> StoredAnswer:
+        try:
+            answered = await make(call.id)
+        except CallFailedError as failed:
+            await self._settle(self._failed(question, call, failed))
+            raise
+        ended = replace(
+            call,
+            state=CallState.DONE,
+            input_tokens=answered.input_tokens,
+            output_tokens=answered.output_tokens,
+            cost_micro_usd=_cost(question, answered.input_tokens, answered.output_tokens),
+            ended_at=self.clock(),
+        )
+        kept = _kept_from(ended, answered.text)
+        await self._settle(ended, keep=kept)
+        return kept
+
+    def _failed(self, question: Question, call: Call, failed: CallFailedError) -> Call:
+        if failed.ambiguous:
+            _log.warning("llm.ambiguous", call_id=str(call.id), model=call.model, cause=failed.error.code)
+        return replace(
+            call,
+            state=CallState.AMBIGUOUS if failed.ambiguous else CallState.ERROR,
+            error=failed.error.code,
+            input_tokens=failed.input_tokens,
+            output_tokens=failed.output_tokens,
+            cost_micro_usd=None if failed.ambiguous else _cost(question, failed.input_tokens, failed.output_tokens),
+            ended_at=self.clock(),
+        )
+
+    async def _settle(self, call: Call, keep: StoredAnswer | None = None) -> None:
+        for tries_left in range(_SETTLE_TRIES - 1, -1, -1):
+            try:
+                return await self.ledger.settle(call, keep=keep, replace=self.document.force)
+            except BackendUnavailableError:
+                if not tries_left:
+                    raise
+            await asyncio.sleep(_SETTLE_PAUSE_SECONDS)
+        return None
+
+
+def _burnt(run: list[Call], question: Question) -> list[Call]:
+    """The calls that count as attempts: those that ended, badly, and said so.
+
+    A killed worker's do not, for its claim counts already; nor do those that were told to wait.
+    """
+    return [
+        call
+        for call in run
+        if call.call_key == question.key and call.error is not None and call.error != LLMRateLimitedError.code
+    ]
+
+
+def _kept_from(call: Call, text: str) -> StoredAnswer:
+    assert call.ended_at is not None, "an answered call has ended"
+    return StoredAnswer(
+        call_id=call.id,
+        answer=text,
+        model=call.model,
+        input_tokens=call.input_tokens,
+        output_tokens=call.output_tokens,
+        cost_micro_usd=call.cost_micro_usd,
+        expires_at=call.ended_at + ANSWER_KEPT_FOR,
+    )
+
+
+def _cost(question: Question, input_tokens: int, output_tokens: int) -> int | None:
+    if question.price is None:
+        return None
+    return question.price.micro_usd(input_tokens=input_tokens, output_tokens=output_tokens)
+
+
+def _refusal(admission: Admission) -> Exception:
+    match admission:
+        case Admission.IN_FLIGHT:
+            return ResultPendingError()
+        case Admission.BUDGET_HELD:
+            return BudgetHeldError()
+        case Admission.BUDGET_SPENT:
+            return BudgetExceededError("The owner's budget for today is spent.")
+        case _:
+            return LeaseLostError()
+
+
+def _error_of(call: Call) -> AnalysisError:
+    kinds = {kind.code: kind for kind in AnalysisError.__subclasses__()}
+    return kinds.get(call.error or "", AnalysisError)()
