@@ -223,6 +223,7 @@ async def test_late_answer_of_a_given_up_call_is_kept_and_billed_once(backends: 
     await settle(backends, done(other), answer_of(other, "second"))
     assert await ledger_of(backends, first) == [done(late)]
     assert await kept(backends, late) == answer_of(late)
+    assert await begin(backends, call_for(second, "n" * 64), limit=84) is A.BUDGET_SPENT
 
 
 async def test_spent_day_gets_no_further_call(backends: Backends) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -58,8 +59,10 @@ def client_of(stack: EmbeddedStack) -> Iterator[httpx.Client]:
 
 
 def upload(client: httpx.Client, count: int = 1) -> list[str]:
-    """Upload that many notes in one request; returns the ids of those that were acknowledged, here all."""
-    files = [("files", (f"note-{number}.txt", b"Call Ada on Monday.\n")) for number in range(count)]
+    """Upload that many notes of different content in one request; returns the acknowledged ones' ids, here all."""
+    files = [
+        ("files", (f"note-{number}.txt", f"Call Ada about {uuid4()} on Monday.\n".encode())) for number in range(count)
+    ]
     answer = client.post("/documents", files=files)
     assert answer.status_code == 202, answer.text
     return [item["id"] for item in answer.json()["items"]]

@@ -25,6 +25,7 @@ from tests.contracts.conftest import on_dynamodb
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.runners import Lambda, Polling, Runner
 from worker_service.assembly import Worker, assemble
+from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 S = DocumentStatus
@@ -49,7 +50,7 @@ class Model:
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, timeout_seconds: float) -> Report:  # noqa: ARG002 - the port has it
+    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
         self.asked.append(extraction.text)
         self.begun.set()
         if extraction.text == "busy" and self.asked.count("busy") == 1:
