@@ -30,6 +30,23 @@ def pdf(pages: Sequence[str]) -> bytes:
     return _pdf_file(objects)
 
 
+def pdf_of_glyphs(text: str) -> bytes:
+    """Return a PDF of one line, of any characters, whose font says what each of its glyphs means."""
+    meanings = b" ".join(b"<%02x> <%s>" % (n, c.encode("utf-16-be").hex().encode()) for n, c in enumerate(text, 1))
+    cmap = b"1 begincodespacerange <00> <FF> endcodespacerange %d beginbfchar %s endbfchar" % (len(text), meanings)
+    shown = b"BT /F1 12 Tf 72 720 Td <%s> Tj ET" % bytes(range(1, len(text) + 1)).hex().encode()
+    return _pdf_file(
+        [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
+            _FONT[:-2] + b" /ToUnicode 6 0 R >>",
+            _page(contents=5),
+            _stream(shown),
+            _stream(cmap),
+        ]
+    )
+
+
 def pdf_without_text(pages: int = 1) -> bytes:
     """Return a PDF whose pages show a grey rectangle, as a scanned page would."""
     return _one_page_pdf(_stream(b"0.5 g 100 100 300 500 re f"), count=pages)

@@ -55,6 +55,12 @@ class TestPdf:
     def test_word_broken_at_a_line_end_is_joined(self, lines: str, joined: str) -> None:
         assert pdf.extract(documents.pdf([lines])).text == joined
 
+    @pytest.mark.parametrize(
+        "text", ["an angle \U0001d700", "\U00020bb7\u91ce\u5bb6 \ud55c\uae00", "so far \U0001f600"]
+    )
+    def test_characters_beyond_the_first_65536_stay_whole(self, text: str) -> None:
+        assert pdf.extract(documents.pdf_of_glyphs(text)).text == text
+
     def test_values_typed_into_a_form_are_text(self) -> None:
         assert "Alice Bob" in pdf.extract(documents.pdf_with_form_value("Name:", "Alice Bob")).text
 

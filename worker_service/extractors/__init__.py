@@ -62,7 +62,14 @@ class NoTextOnPagesError(NoTextError):
 
 def readable(raw: str) -> str:
     """Return the text with `\\n` line ends, at most one blank line in a row, and nothing invisible but tabs."""
-    # Not re.sub nor split, which hold every line of a large text as an object of its own.
+    # Not split, which holds every line of a large text as an object of its own. Each expression takes as long as
+    # reading a small PDF, so that a plain search has to find a reason for it.
     text = raw.replace("\r\n", "\n").replace("\r", "\n")
-    text = _INVISIBLE.sub("", _RARE_LINE_END.sub("\n", text))
-    return _BLANK_LINES.sub("\n\n", _TRAILING_SPACE.sub("", text)).rstrip().lstrip("\n")
+    if not text.replace("\n", "").replace("\t", "").isprintable():
+        text = _INVISIBLE.sub("", _RARE_LINE_END.sub("\n", text))
+    text = text.replace(" \n", "\n")
+    if " \n" in text or "\t\n" in text or not text.isascii():
+        text = _TRAILING_SPACE.sub("", text)
+    if "\n\n\n" in text:
+        text = _BLANK_LINES.sub("\n\n", text)
+    return text.rstrip().lstrip("\n")

@@ -5,118 +5,103 @@ What PDFium cannot tell stays: text in the colour of its ground, under an image,
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from ctypes import c_float
+from collections.abc import Callable, Iterable
+from ctypes import addressof, c_float
+from itertools import repeat
 from math import dist, hypot
-from typing import Any
+from struct import Struct
 
-import pypdfium2 as pdfium
-
-# By name, because these are called for every object of every page.
 from pypdfium2.raw import (
     FPDF_PAGEOBJ_FORM,
     FPDF_PAGEOBJ_IMAGE,
     FPDF_TEXTRENDERMODE_INVISIBLE,
     FPDF_TEXTRENDERMODE_UNKNOWN,
-    FS_MATRIX,
-    FS_QUADPOINTSF,
-    FPDFFormObj_CountObjects,
-    FPDFFormObj_GetObject,
-    FPDFPage_CountObjects,
-    FPDFPage_GetObject,
-    FPDFPageObj_GetMatrix,
-    FPDFPageObj_GetRotatedBounds,
-    FPDFPageObj_GetType,
-    FPDFPageObj_SetIsActive,
-    FPDFTextObj_GetFontSize,
-    FPDFTextObj_GetTextRenderMode,
 )
 
-_Handle = Any
+from worker_service.extractors import pdf_calls
+
+_Handle = int
 _Point = tuple[float, float]
+_Matrix = tuple[float, float, float, float, float, float]
+_Box = tuple[float, float, float, float]
 
 _TINY_POINTS = 2.0
 # On smaller pages the limit shrinks with the page: some producers measure in inches.
 _USUAL_PAGE_POINTS = 792.0
 _SCAN_COVERS = 0.5
+_AT_ONCE = 4_096
+
+# Reused for every object: making them would take longer than what is asked.
+_quad, _six, _one = (c_float * 8)(), (c_float * 6)(), (c_float * 1)()
+_QUAD, _SIX, _ONE = addressof(_quad), addressof(_six), addressof(_one)
+# Iterating over them makes an object for each float and takes four times as long.
+_FLOATS = Struct("6f")
 
 
-def conceal(page: pdfium.PdfPage) -> bool:
-    """Take hidden text out of what text pages loaded from now on will hold; return whether there was any.
-
-    Invisible text on a page that is mostly images is the text layer of a scan, and stays: it is what the reader sees.
-    """
-    survey = _Survey(page)
-    hidden = survey.elsewhere if survey.is_scan() else survey.elsewhere + survey.invisible
-    for handle in hidden:
-        FPDFPageObj_SetIsActive(handle, False)
-    return bool(hidden)
-
-
-class _Survey:
+class Survey:
     """The text objects of one page, those in its forms included, by how they are seen."""
 
-    def __init__(self, page: pdfium.PdfPage) -> None:
-        self.visible = 0
-        self.invisible: list[_Handle] = []
-        self.elsewhere: list[_Handle] = []
-        self._left, self._bottom, self._right, self._top = map(float, page.get_bbox())
+    def __init__(self, page: _Handle, count: int, box: _Box) -> None:
+        self._visible: list[_Handle] = []
+        self._invisible: list[_Handle] = []
+        self._elsewhere: list[_Handle] = []
+        self._left, self._bottom, self._right, self._top = box
         width, height = self._right - self._left, self._top - self._bottom
         self._page_area = width * height
         self._tiny = _TINY_POINTS * min(1.0, max(width, height) / _USUAL_PAGE_POINTS)
-        self._images: list[tuple[_Handle, pdfium.PdfMatrix | None]] = []
-        # Reused for every object: making them would take longer than what is asked.
-        self._size, self._matrix = c_float(), FS_MATRIX()
-        self._walk(page.raw, FPDFPage_CountObjects, FPDFPage_GetObject, None)
+        self._images: list[tuple[_Handle, _Matrix | None]] = []
+        self._walk(page, count, pdf_calls.page_object, None)
 
-    def is_scan(self) -> bool:
+    def hidden(self) -> list[_Handle]:
+        """Return the texts that no reader sees.
+
+        Invisible text on a page that is mostly images is the text layer of a scan, and stays: it is what the reader
+        sees.
+        """
+        return self._elsewhere if self._is_scan() else self._elsewhere + self._invisible
+
+    def visible(self) -> list[_Handle]:
+        """Return the other texts."""
+        return self._visible + self._invisible if self._is_scan() else self._visible
+
+    def _is_scan(self) -> bool:
         """Whether images fill at least half of the page, and at least half of its texts are invisible."""
-        if not self.invisible or len(self.invisible) < self.visible:
+        if not self._invisible or len(self._invisible) < len(self._visible):
             return False
         covered = sum(self._area_on_page(_corners(handle, container)) for handle, container in self._images)
         return covered >= _SCAN_COVERS * self._page_area
 
     def _walk(
-        self,
-        holder: _Handle,
-        count: Callable[[_Handle], int],
-        get: Callable[[_Handle, int], _Handle],
-        container: pdfium.PdfMatrix | None,
+        self, holder: _Handle, count: int, get: Callable[[_Handle, int], _Handle], container: _Matrix | None
     ) -> None:
-        for index in range(count(holder)):
-            handle = get(holder, index)
-            mode = FPDFTextObj_GetTextRenderMode(handle)
-            if mode == FPDF_TEXTRENDERMODE_UNKNOWN:
-                self._look_inside(handle, container)
-            elif mode == FPDF_TEXTRENDERMODE_INVISIBLE:
-                self.invisible.append(handle)
-            elif self._is_elsewhere(handle, container):
-                self.elsewhere.append(handle)
-            else:
-                self.visible += 1
+        for start in range(0, count, _AT_ONCE):
+            handles = list(map(get, repeat(holder), range(start, min(start + _AT_ONCE, count))))
+            for handle, mode in zip(handles, map(pdf_calls.render_mode, handles), strict=True):
+                if mode == FPDF_TEXTRENDERMODE_UNKNOWN:
+                    self._look_inside(handle, container)
+                elif mode == FPDF_TEXTRENDERMODE_INVISIBLE:
+                    self._invisible.append(handle)
+                elif self._is_elsewhere(handle, container):
+                    self._elsewhere.append(handle)
+                else:
+                    self._visible.append(handle)
 
-    def _look_inside(self, handle: _Handle, container: pdfium.PdfMatrix | None) -> None:
-        kind = FPDFPageObj_GetType(handle)
+    def _look_inside(self, handle: _Handle, container: _Matrix | None) -> None:
+        kind = pdf_calls.kind_of(handle)
         if kind == FPDF_PAGEOBJ_IMAGE:
             self._images.append((handle, container))
-        # The flattened fields of a form that nobody has filled in are forms by the hundred, all empty.
-        elif kind == FPDF_PAGEOBJ_FORM and FPDFFormObj_CountObjects(handle) > 0:
-            FPDFPageObj_GetMatrix(handle, self._matrix)
-            own = pdfium.PdfMatrix.from_raw(self._matrix)
-            inner = own.multiply(container) if container else own
-            self._walk(handle, FPDFFormObj_CountObjects, FPDFFormObj_GetObject, inner)
+        elif kind == FPDF_PAGEOBJ_FORM and (count := pdf_calls.count_in_form(handle)) > 0:
+            self._walk(handle, count, pdf_calls.form_object, _matrix_of(handle, container))
 
-    def _is_elsewhere(self, handle: _Handle, container: pdfium.PdfMatrix | None) -> bool:
+    def _is_elsewhere(self, handle: _Handle, container: _Matrix | None) -> bool:
         """Whether a text is off the page or tiny. Its origin and font size settle it for nearly every one."""
-        matrix = self._matrix
-        FPDFTextObj_GetFontSize(handle, self._size)
-        FPDFPageObj_GetMatrix(handle, matrix)
-        if container:
-            matrix = pdfium.PdfMatrix.from_raw(matrix).multiply(container)
-        scale = min(hypot(matrix.a, matrix.b), hypot(matrix.c, matrix.d))
-        if scale * abs(self._size.value) < self._tiny and _thickness(_corners(handle, container)) < self._tiny:
+        a, b, c, d, x, y = _matrix_of(handle, container)
+        pdf_calls.font_size(handle, _ONE)
+        # Nearly all text stands upright, where a root is not needed.
+        scale = abs(a) if b == c == 0 and abs(a) <= abs(d) else min(hypot(a, b), hypot(c, d))
+        if scale * abs(_one[0]) < self._tiny and _thickness(_corners(handle, container)) < self._tiny:
             return True
-        on_page = self._left <= matrix.e <= self._right and self._bottom <= matrix.f <= self._top
+        on_page = self._left <= x <= self._right and self._bottom <= y <= self._top
         return not on_page and not self._area_on_page(_corners(handle, container))
 
     def _area_on_page(self, corners: list[_Point]) -> float:
@@ -127,12 +112,31 @@ class _Survey:
         return max(width, 0.0) * max(height, 0.0)
 
 
-def _corners(handle: _Handle, container: pdfium.PdfMatrix | None) -> list[_Point]:
+def show_only(shown: Iterable[_Handle], others: Iterable[_Handle]) -> None:
+    """Have the text pages that are loaded from now on hold the texts in `shown`, but not the others."""
+    for handle in shown:
+        pdf_calls.set_active(handle, 1)
+    for handle in others:
+        pdf_calls.set_active(handle, 0)
+
+
+def _matrix_of(handle: _Handle, container: _Matrix | None) -> _Matrix:
+    pdf_calls.matrix(handle, _SIX)
+    a, b, c, d, e, f = own = _FLOATS.unpack_from(_six)
+    if container is None:
+        return own
+    p, q, r, s, t, u = container
+    return a * p + b * r, a * q + b * s, c * p + d * r, c * q + d * s, e * p + f * r + t, e * q + f * s + u
+
+
+def _corners(handle: _Handle, container: _Matrix | None) -> list[_Point]:
     """Where on the page the corners of a text or an image are, in the order of its outline."""
-    quad = FS_QUADPOINTSF()
-    FPDFPageObj_GetRotatedBounds(handle, quad)
-    corners = [(quad.x1, quad.y1), (quad.x2, quad.y2), (quad.x3, quad.y3), (quad.x4, quad.y4)]
-    return [container.on_point(*corner) for corner in corners] if container else corners
+    pdf_calls.rotated_bounds(handle, _QUAD)
+    corners = list(zip(_quad[::2], _quad[1::2], strict=True))
+    if container is None:
+        return corners
+    a, b, c, d, e, f = container
+    return [(a * x + c * y + e, b * x + d * y + f) for x, y in corners]
 
 
 def _thickness(corners: list[_Point]) -> float:
