@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import posixpath
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from lxml import etree
 
@@ -25,38 +27,77 @@ _ENCRYPTED_FLAG = 0x1
 _DAMAGE = (zipfile.BadZipFile, zlib.error, etree.XMLSyntaxError, EOFError, NotImplementedError, ValueError)
 
 _MAX_PROPERTIES_BYTES = 1_000_000
+_LONG_BYTES = 1_000_000
 
 _MAIN = "officeDocument"
 _PROPERTIES = "core-properties"
-_READING_ORDER = ("header", _MAIN, "footer", "footnotes", "endnotes")
+_HEADER, _FOOTER = "header", "footer"
+_CHUNK = "aFChunk"
+_READING_ORDER = (_HEADER, _MAIN, "footnotes", "endnotes", _FOOTER)
 _TITLE = "{http://purl.org/dc/elements/1.1/}title"
 _AUTHOR = "{http://purl.org/dc/elements/1.1/}creator"
 _CREATED = "{http://purl.org/dc/terms/}created"
+_ODD = re.compile(r"\\|//|(^|/)\.")
 _RELATIONSHIP = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """One of the texts that a document is made of. Its body has notes, which headers and footers are not part of."""
+
+    kind: str
+    text: str
+    hidden_chars: int
+
+    @property
+    def is_body(self) -> bool:
+        return self.kind not in {_HEADER, _FOOTER}
+
+
 def extract(data: bytes) -> Extraction:
-    """Return headers, body, footers and notes in this order, separated by blank lines."""
-    if data.startswith(OLE_MAGIC):
-        raise _why_ole(data)
-    try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            _check_limits(archive.infolist(), packed_bytes=len(data))
-            package = _Package(archive)
-            # First, even and default headers are often the same.
-            stories = dict.fromkeys(package.stories())
-            about = package.properties()
-    except _DAMAGE as error:
-        raise CorruptError from error
-    text = readable("\n\n".join(stories))
+    """Return headers, body, notes and footers in this order, separated by blank lines."""
+    with _opened(data) as package:
+        stories = list(package.stories())
+        about = package.properties()
+        has_chunks = package.has_chunks
+    # First, even and default headers are often the same.
+    text = readable("\n\n".join(dict.fromkeys(story.text for story in stories)))
+    hidden_chars = sum(story.hidden_chars for story in stories)
     if not text.strip():
-        raise NoTextError
+        raise NoTextError(_why_no_text(hidden_chars=hidden_chars, has_chunks=has_chunks))
     return Extraction(
         text=text,
         title=label(about.get(_TITLE)),
         author=label(about.get(_AUTHOR)),
         created=iso_date(about.get(_CREATED)),
+        hidden_chars=hidden_chars,
     )
+
+
+def stories_of(data: bytes) -> list[Story]:
+    """Return what `extract` puts together."""
+    with _opened(data) as package:
+        return list(package.stories())
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[_Package]:
+    if data.startswith(OLE_MAGIC):
+        raise _why_ole(data)
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            _check_limits(archive.infolist(), packed_bytes=len(data))
+            yield _Package(archive)
+    except _DAMAGE as error:
+        raise CorruptError from error
+
+
+def _why_no_text(*, hidden_chars: int, has_chunks: bool) -> str | None:
+    if hidden_chars:
+        return f"All text of the document ({hidden_chars} characters) is hidden."
+    if has_chunks:
+        return "The document's text is a web page that only Word unpacks. Open it in Word, save it and upload it again."
+    return None
 
 
 def _why_ole(data: bytes) -> EncryptedError | CorruptError:
@@ -84,6 +125,11 @@ class _Package:
         self._archive = archive
         self._parts = {_canonical(entry.filename): entry for entry in archive.infolist()}
         self._roots = list(self._related(""))
+        main = next((name for kind, name in self._roots if kind == _MAIN and name in self._parts), None)
+        if main is None:
+            raise CorruptError("The file is a zip archive, but not a Word document.")
+        self._links = [(_MAIN, main), *self._related(main)]
+        self.has_chunks = any(kind == _CHUNK for kind, _ in self._links)
 
     def properties(self) -> dict[str, str | None]:
         """Return what the document says about itself, by qualified name; a damaged part says nothing."""
@@ -95,17 +141,17 @@ class _Package:
             return {str(element.tag): element.text for element in self._parsed(entry)}
         return {}
 
-    def stories(self) -> Iterator[str]:
-        """Yield the text of each story in reading order."""
-        main = next((name for kind, name in self._roots if kind == _MAIN and name in self._parts), None)
-        if main is None:
-            raise CorruptError("The file is a zip archive, but not a Word document.")
-        parts = [(_MAIN, main), *self._related(main)]
+    def stories(self) -> Iterator[Story]:
+        """Yield each story in reading order."""
         for wanted in _READING_ORDER:
-            for kind, name in parts:
+            for kind, name in self._links:
                 if kind == wanted and name in self._parts:
-                    with self._archive.open(self._parts[name]) as part:
-                        yield "\n".join(lines_of(part))
+                    yield self._story(kind, self._parts[name])
+
+    def _story(self, kind: str, entry: zipfile.ZipInfo) -> Story:
+        with self._archive.open(entry) as part:
+            lines, hidden_chars = lines_of(part, is_long=entry.file_size > _LONG_BYTES)
+        return Story(kind=kind, text="\n".join(lines), hidden_chars=hidden_chars)
 
     def _related(self, source: str) -> Iterator[tuple[str, str]]:
         """Yield the kind and name of each part that `source`, or with "" the package itself, points to."""
@@ -122,4 +168,6 @@ class _Package:
 
 
 def _canonical(name: str) -> str:
+    if _ODD.search(name) is None:
+        return name.lstrip("/").lower()
     return posixpath.normpath(name.replace("\\", "/")).lstrip("/").lower()

@@ -26,18 +26,28 @@ _SKIPPED = {"del", "moveFrom", "pPr", "rt", "Fallback"}
 _CHARACTERS = {"tab": "\t", "ptab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
 _BLOCKS = {"p", "tbl", "tr", "tc", "txbxContent"}
 
+_OFF = {"0", "false", "off"}
+# The boxes and ticks of forms. Both fonts put their characters into the private use area, where the low byte counts.
+_BOXES = {
+    "Wingdings": {0x6F: "☐", 0x78: "☒", 0xA8: "☐", 0xFB: "✗", 0xFC: "✓", 0xFD: "☒", 0xFE: "☑"},
+    "Wingdings 2": {0x4F: "✗", 0x50: "✓", 0x52: "☑", 0x53: "☒", 0x54: "☒", 0xA3: "☐"},
+}
+
 # Qualified names to local names, of the few elements that matter.
 _NAMES = {
-    f"{{{space}}}{name}": name for space in _WORD for name in {*_ROOTS, *_SKIPPED, *_CHARACTERS, *_BLOCKS, "t", "sym"}
+    f"{{{space}}}{name}": name
+    for space in _WORD
+    for name in {*_ROOTS, *_SKIPPED, *_CHARACTERS, *_BLOCKS, "t", "sym", "vanish"}
 }
 _NAMES |= {f"{{{space}}}t": "t" for space in _MATH}
 _NAMES[f"{{{_COMPATIBILITY}}}Fallback"] = "Fallback"
 
 
-def lines_of(part: IO[bytes]) -> list[str]:
-    """Return one line for each paragraph and table row; cells are separated by tabs.
+def lines_of(part: IO[bytes], *, is_long: bool) -> tuple[list[str], int]:
+    """Return one line for each paragraph and table row, cells separated by tabs, and how many characters are hidden.
 
-    Raises CorruptError if the part is not WordprocessingML, and lxml's XMLSyntaxError.
+    A part that `is_long` is forgotten as it is read, which takes a while. Raises CorruptError if the part is not
+    WordprocessingML, and lxml's XMLSyntaxError.
     """
     story: _Story | None = None
     events = etree.iterparse(
@@ -60,11 +70,11 @@ def lines_of(part: IO[bytes]) -> list[str]:
             story.start(name)
         else:
             story.end(name, element)
-            if name in _BLOCKS:
+            if is_long and name in _BLOCKS:
                 _forget(element)
     if story is None:
         raise CorruptError("The file is an Office file, but not a Word document.")
-    return story.lines
+    return story.lines, story.hidden_chars
 
 
 def _check_root(name: str, element: etree._Element) -> None:
@@ -96,6 +106,8 @@ class _Story:
         self._rows: list[list[list[str]]] = [[]]
         self._paragraphs = [_Paragraph()]
         self._skipping = 0
+        self._hidden_run: etree._Element | None = None
+        self.hidden_chars = 0
 
     @property
     def lines(self) -> list[str]:
@@ -121,13 +133,21 @@ class _Story:
         elif self._skipping:
             return
         elif name == "t":
-            self._paragraphs[-1].text.append(element.text or "")
-        elif name in _CHARACTERS:
-            self._paragraphs[-1].text.append(_CHARACTERS[name])
-        elif name == "sym":
-            self._paragraphs[-1].text.append(_symbol(element))
+            self._add(element.text or "", element)
         elif name in _BLOCKS:
             self._end_block(name)
+        elif name == "vanish":
+            self._hidden_run = _run_of(element)
+        elif name == "sym":
+            self._add(_symbol(element), element)
+        else:
+            self._add(_CHARACTERS.get(name, ""), element)
+
+    def _add(self, text: str, element: etree._Element) -> None:
+        if self._hidden_run is not None and element.getparent() is self._hidden_run:
+            self.hidden_chars += len(text)
+        else:
+            self._paragraphs[-1].text.append(text)
 
     def _end_block(self, name: str) -> None:
         if name == "p":
@@ -151,11 +171,21 @@ def _row(cells: Iterable[list[str]]) -> str:
     return "\t".join(" ".join(" ".join(cell).split()) for cell in filled)
 
 
+def _run_of(vanish: etree._Element) -> etree._Element | None:
+    """Return the run that is hidden by its own properties; None if these say that it is not."""
+    properties = vanish.getparent()
+    value = vanish.get(f"{{{etree.QName(vanish).namespace}}}val", "true")
+    return None if properties is None or value in _OFF else properties.getparent()
+
+
 def _symbol(element: etree._Element) -> str:
-    """Return the character, unless it is one of a symbol font, which means nothing without the font."""
+    """Return the character. One of a symbol font means nothing without the font, but for the boxes that forms have."""
     word = etree.QName(element).namespace
     try:
         code = int(element.get(f"{{{word}}}char", "0"), 16)
     except ValueError:
         return ""
+    boxes = _BOXES.get(element.get(f"{{{word}}}font", ""), {})
+    if code & 0xFF in boxes:
+        return boxes[code & 0xFF]
     return chr(code) if 0 < code < 0xE000 or 0xF8FF < code <= 0xFFFF else ""
