@@ -1,6 +1,6 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench lock clean
+.PHONY: help setup dev test check format bench fuzz lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -46,6 +46,11 @@ format: setup ## Format the code and fix what can be fixed
 
 bench: setup ## Run the benchmarks
 	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+FUZZ_MINUTES ?= 10
+
+fuzz: setup ## Mutate documents for FUZZ_MINUTES and see that each ends as text or with its cause
+	$(BIN)/python tests/chaos/fuzz_extraction.py --minutes $(FUZZ_MINUTES)
 
 lock: setup ## Lock the dependencies again
 	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock

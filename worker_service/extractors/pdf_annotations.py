@@ -51,12 +51,15 @@ def _shown_by(annotation: _Annotation) -> Shown:
         return Shown.NOTHING
     if kind != pdfium_c.FPDF_ANNOT_WIDGET:
         return Shown.DRAWN if _draws_text(annotation) else Shown.NOTHING
-    if _entry(annotation, b"FT") == "Btn":
+    field = _entry(annotation, b"FT")
+    if field == "Btn":
         # A push button, whose caption is no content, has no state.
         return Shown.NOTHING if _entry(annotation, b"AS") in _NOT_CHECKED else Shown.DRAWN
-    if _draws_text(annotation):
+    is_filled = _entry(annotation, b"V") != ""
+    # Without a type of its own it may have its value from its parent, which is not asked.
+    if (is_filled or not field) and _draws_text(annotation):
         return Shown.DRAWN
-    return Shown.NOTHING if _entry(annotation, b"V") == "" else Shown.UNDRAWN
+    return Shown.UNDRAWN if is_filled else Shown.NOTHING
 
 
 def _draws_text(annotation: _Annotation) -> bool:
