@@ -20,6 +20,17 @@ def test_damaged_page_takes_nothing_from_the_others() -> None:
     assert (extraction.text, extraction.page_chars) == ("Hello\n\nHello", (5, 0, 5))
 
 
+def test_what_pypdf_did_not_expect_is_damage() -> None:
+    # A reference, where it asserts that a content stream has none.
+    extraction = pdf.extract(rootless(pages_of(stream(b"6 0 R0 0 1 Tm " + HELLO), stream(HELLO))))
+    assert extraction.text.endswith("Hello")
+
+
+def test_page_that_needs_a_missing_library_takes_nothing_from_the_others() -> None:
+    extraction = pdf.extract(rootless(pages_of(stream(HELLO, b"/Filter /BrotliDecode"), stream(HELLO))))
+    assert extraction.page_chars == (0, 5)
+
+
 def test_document_of_damaged_pages_is_corrupt() -> None:
     with pytest.raises(CorruptError):
         pdf.extract(rootless(pages_of(UNKNOWN)))

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from collections.abc import Iterable, Mapping
 
 from pypdf import PageObject, PdfReader, errors
 
 from shared.errors import BombError, CorruptError, EncryptedError
 
-# Damaged objects come up as whatever type pypdf expected in their place.
-_DAMAGE = (errors.PyPdfError, ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+# Damaged objects come up as whatever type pypdf expected in their place, or where it expected none. Some filters and
+# ciphers need libraries that are not here.
+_DAMAGE = (
+    *(
+        errors.PyPdfError,
+        errors.DependencyError,
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        OSError,
+    ),
+    *(RuntimeError, TypeError, ValueError, struct.error, zlib.error),
+)
 
 
 def read(data: bytes, stated: Iterable[str]) -> tuple[list[str], Mapping[str, str]]:
