@@ -70,7 +70,7 @@ def readable(item: dict[str, Any]) -> str:
     return str({name: unpacked(value) if isinstance(value, bytes) else value for name, value in values.items()})
 
 
-async def objects(settings: Settings) -> list[dict[str, Any]]:
+async def objects(settings: Settings) -> list[Any]:
     async with get_session().create_client("s3", **client_options(settings)) as client:
         answer = await client.list_object_versions(Bucket=settings.bucket)
         return [*answer.get("Versions", []), *answer.get("DeleteMarkers", [])]
