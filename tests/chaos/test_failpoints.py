@@ -23,7 +23,13 @@ from tests.support.builders import S
 from tests.support.callers import add_user
 from tests.support.openai_server import OpenAIServer
 
-CASES = [(scenario, point) for scenario, points in POINTS.items() for point in points]
+CASES = [
+    (scenario, point)
+    for scenario, points in POINTS.items()
+    for point in points
+    # Slow work differs from quick work by its heartbeats alone.
+    if scenario != "work slowly" or point not in POINTS["work"]
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,7 +85,7 @@ async def test_document_of_whoever_died_comes_to_its_end(
 ) -> None:
     outcome = await asyncio.to_thread(perform, play.part, fatal=point)
     assert outcome.exit_code == KILLED
-    stage = replace(play.stage, later=LATER)
+    stage = replace(play.stage, later=play.scenario.later + LATER)
     if play.scenario.repeated:
         answer = await play.scenario.act(play.stage)
         stage = replace(stage, document_id=stage.document_id or UUID(str(answer)))
