@@ -20,7 +20,7 @@ from api_service.dependencies import Services
 from api_service.event_stream import Encoder, Hub
 from api_service.intake import Intake
 from api_service.request_log import RequestLog
-from api_service.routes import auth, documents, health, moves, stream, uploads
+from api_service.routes import auth, documents, health, moves, stream, uploads, users
 from api_service.tokens import Tokens
 from shared import log
 from shared.adapters.argon2 import Argon2Passwords
@@ -102,6 +102,7 @@ def assemble(settings: Settings, backends: Backends) -> Services:
 def _api() -> APIRouter:
     api = APIRouter()
     api.include_router(auth.router)
+    api.include_router(users.router)
     # Before the documents: /documents/stream must not be taken for a document's id.
     api.include_router(stream.router)
     api.include_router(uploads.router)

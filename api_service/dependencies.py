@@ -16,6 +16,7 @@ from api_service.event_stream import Encoder, Hub
 from api_service.intake import Intake
 from api_service.problems import ProblemError, invalid, not_found, unauthorized
 from api_service.tokens import TokenError
+from shared.accounts import Role
 from shared.bootstrap import Backends
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus
@@ -56,6 +57,15 @@ async def caller(services: ServicesDep, token: Annotated[str | None, Depends(_be
 
 
 CallerDep = Annotated[Caller, Depends(caller)]
+
+
+async def admin(caller: CallerDep) -> Caller:
+    if caller.user.role is not Role.ADMIN:
+        raise ProblemError(HTTPStatus.FORBIDDEN, "forbidden", "That is for admins.")
+    return caller
+
+
+AdminDep = Annotated[Caller, Depends(admin)]
 
 
 async def own_document(

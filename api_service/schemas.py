@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from shared.accounts import Role, User
 from shared.analysis import Analysis, AnalyzerInfo, Coverage, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
 
@@ -167,6 +168,50 @@ class ProcessIn(BaseModel):
 
     profile: str = "default"
     force: bool = False
+
+
+_Password = Annotated[str, Field(min_length=12, max_length=1024)]
+
+
+class UserIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    username: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f]+$")
+    password: _Password
+    role: Role = Role.USER
+
+
+class UserChange(BaseModel):
+    """What is to change; at least one of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    password: _Password | None = None
+    role: Role | None = None
+    disabled: bool | None = None
+
+    @model_validator(mode="after")
+    def _names_something(self) -> Self:
+        if (self.password, self.role, self.disabled) == (None, None, None):
+            raise ValueError("Name what is to change: password, role or disabled.")
+        return self
+
+
+class UserOut(BaseModel):
+    id: UUID
+    username: str
+    role: Role
+    disabled: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> UserOut:
+        return cls(id=user.id, username=user.name, role=user.role, disabled=user.disabled, created_at=user.created_at)
+
+
+class UsersOut(BaseModel):
+    items: list[UserOut]
+    next_cursor: str | None
 
 
 class UploadItem(BaseModel):

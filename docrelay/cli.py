@@ -18,6 +18,8 @@ from shared.settings import Settings, Store
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 database = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(database, name="db")
+users = typer.Typer(no_args_is_help=True, help="Who may log in.")
+app.add_typer(users, name="user")
 
 
 def main() -> None:
@@ -108,3 +110,17 @@ def upgrade() -> None:
     from shared.bootstrap import upgrade_database  # noqa: PLC0415
 
     upgrade_database(resolved(Settings.load()))
+
+
+@users.command("add")
+def add_user(
+    name: str,
+    admin: Annotated[bool, typer.Option("--admin", help="May add users, too.")] = False,
+    password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password, do not ask.")] = False,
+) -> None:
+    """Add a user to the store of the settings."""
+    from docrelay.accounts import add  # noqa: PLC0415
+
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else typer.prompt("Password", hide_input=True)
+    add(Settings.load(), name=name, password=password, admin=admin)
+    typer.echo(f"added {name}", err=True)

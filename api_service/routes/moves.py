@@ -5,9 +5,10 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from api_service.bodies import described, read_body
 from api_service.dependencies import DocumentDep, IdempotencyKeyDep, Services, ServicesDep
 from api_service.idempotency import KeyedRequest, answered, replayed
 from api_service.problems import invalid, not_found
@@ -27,17 +28,18 @@ router = APIRouter(prefix="/documents", tags=["documents"])
     response_model=StatusOut,
     responses={
         200: {"model": StatusOut, "description": "Completed: nothing to start."},
-        **problems(401, 404, 409, 422, 503),
+        **problems(401, 404, 409, 413, 422, 503),
     },
+    openapi_extra=described(ProcessIn, required=False),
 )
 async def process(
-    document: DocumentDep, services: ServicesDep, key: IdempotencyKeyDep, wanted: ProcessIn | None = None
+    request: Request, document: DocumentDep, services: ServicesDep, key: IdempotencyKeyDep
 ) -> JSONResponse:
     """Start a new run of a document that waits, failed or was cancelled; of a completed one with `force`.
 
     What is under way already goes on: 202. What is completed stays so: 200. Nothing has to be uploaded again.
     """
-    wanted = wanted or ProcessIn()
+    wanted = await read_body(request, ProcessIn)
     if wanted.profile != "default":
         raise invalid("profile", "There is no such profile. The only one is: default.")
     asked = request_hash(wanted.model_dump())

@@ -52,6 +52,26 @@ async def test_users_added_at_the_same_time_are_all_there(backends: Backends) ->
     assert [await backends.accounts.user(user.id) for user in users] == users
 
 
+async def test_users_are_listed_by_name_in_any_case_and_in_pages(backends: Backends) -> None:
+    prefix = uuid4().hex
+    added = [replace(new_user(), name=f"{prefix}-{name}") for name in ("b", "C", "a", "D")]
+    for user in added:
+        await backends.accounts.add_user(user)
+    first = await backends.accounts.users(after=f"{prefix}-", limit=3)
+    rest = await backends.accounts.users(after=first[-1].name, limit=1)
+    assert [user.name.removeprefix(f"{prefix}-") for user in (*first, *rest)] == ["a", "b", "C", "D"]
+    assert first[0] == added[2]
+
+
+async def test_changed_user_is_stored_and_an_outdated_change_is_not(backends: Backends) -> None:
+    user = new_user()
+    await backends.accounts.add_user(user)
+    changed = replace(user, password_hash="y", role=Role.ADMIN, disabled=True, token_epoch=1)
+    assert await backends.accounts.change_user(changed)
+    assert not await backends.accounts.change_user(replace(changed, disabled=False))
+    assert await backends.accounts.user(user.id) == changed
+
+
 async def test_unknown_users_and_families_are_not_there(backends: Backends) -> None:
     assert await backends.accounts.user(uuid4()) is None
     assert await backends.accounts.user_named(f"nobody-{uuid4().hex}") is None

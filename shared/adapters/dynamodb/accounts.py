@@ -10,12 +10,12 @@ from uuid import UUID
 
 from shared.accounts import RefreshFamily, Role, User
 from shared.adapters.dynamodb import items
-from shared.adapters.dynamodb.expressions import NEW, STORED, Key, Values, item, plain, put, update
+from shared.adapters.dynamodb.expressions import NEW, STORED, Key, Values, expressed, item, plain, put, update
 from shared.adapters.dynamodb.table import REFUSED, CanceledError, Table, pauses
 from shared.errors import BackendUnavailableError
 
-# Written with every user, so that nobody has to scan the table for one.
-_ANY_USER = items.key("UN", "ANY")
+# One item for each user, in the order of their names, so that nobody has to scan the table for them.
+_DIRECTORY = "UN"
 _ROTATES = "#counter = :counter AND #revoked = :no AND #expires_at > :now"
 
 
@@ -30,7 +30,7 @@ class DynamoDBAccountStore:
                 await self._table.transact(
                     ("Put", put({**_name_key(user.name), "user_id": user.id}, condition=NEW)),
                     ("Put", put({**_user_key(user.id), **values}, condition=NEW)),
-                    ("Put", {"Item": item(_ANY_USER)}),
+                    ("Put", {"Item": item({**_entry_key(user.name), "user_id": user.id})}),
                 )
             except CanceledError as exc:
                 if REFUSED in exc.codes:
@@ -60,7 +60,26 @@ class DynamoDBAccountStore:
         )
 
     async def has_users(self) -> bool:
-        return await self._table.get(_ANY_USER) is not None
+        return bool(await self._listed(after=None, limit=1))
+
+    async def users(self, *, after: str | None, limit: int) -> list[User]:
+        found = [await self.user(user_id) for user_id in await self._listed(after=after, limit=limit)]
+        return [user for user in found if user]
+
+    async def change_user(self, user: User) -> bool:
+        changed: Values = {name: getattr(user, name) for name in ("password_hash", "role", "disabled", "token_epoch")}
+        given: Values = {"before": user.token_epoch - 1}
+        return await self._table.update(
+            update(_user_key(user.id), changed, condition="#token_epoch = :before", given=given)
+        )
+
+    async def _listed(self, *, after: str | None, limit: int) -> list[UUID]:
+        last = _entry_key(after or "")["SK"]
+        request = expressed(
+            {"directory": _DIRECTORY, "last": last}, KeyConditionExpression="PK = :directory AND SK > :last"
+        )
+        found = await self._table.query({**request, "Limit": limit}, limit=limit)
+        return [UUID(plain(entry)["user_id"]) for entry in found]
 
     async def start_family(self, family: RefreshFamily) -> None:
         values = {name: value for name, value in asdict(family).items() if name != "id"}
@@ -88,6 +107,10 @@ class DynamoDBAccountStore:
 
     async def revoke(self, family_id: UUID) -> None:
         await self._table.update(update(_family_key(family_id), {"revoked": True}, condition=STORED))
+
+
+def _entry_key(name: str) -> Key:
+    return items.key(_DIRECTORY, f"N#{name.casefold()}")
 
 
 def _user_key(user_id: UUID) -> Key:

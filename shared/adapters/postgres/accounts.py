@@ -8,12 +8,20 @@ from typing import Any
 from uuid import UUID
 
 from shared.accounts import RefreshFamily, Role, User
-from shared.adapters.postgres.connection import Pool, execute, fetch_one
+from shared.adapters.postgres.connection import Pool, Row, execute, fetch_all, fetch_one
 
 _ADD_USER = """
 INSERT INTO users (id, name, password_hash, role, disabled, token_epoch, created_at)
 VALUES (%(id)s, %(name)s, %(password_hash)s, %(role)s, %(disabled)s, %(token_epoch)s, %(created_at)s)
 ON CONFLICT DO NOTHING
+"""
+_USERS = """
+SELECT * FROM users WHERE lower(name) > lower(%(after)s) ORDER BY lower(name) LIMIT %(limit)s
+"""
+_CHANGE_USER = """
+UPDATE users
+SET password_hash = %(password_hash)s, role = %(role)s, disabled = %(disabled)s, token_epoch = %(token_epoch)s
+WHERE id = %(id)s AND token_epoch = %(token_epoch)s - 1
 """
 _START_FAMILY = """
 INSERT INTO refresh_families (id, user_id, counter, rotated_at, expires_at, revoked)
@@ -42,6 +50,13 @@ class PostgresAccountStore:
     async def has_users(self) -> bool:
         return await fetch_one(self._pool, "SELECT 1 FROM users LIMIT 1") is not None
 
+    async def users(self, *, after: str | None, limit: int) -> list[User]:
+        rows = await fetch_all(self._pool, _USERS, {"after": (after or "").replace("\0", ""), "limit": limit})
+        return [_user_from(row) for row in rows]
+
+    async def change_user(self, user: User) -> bool:
+        return await execute(self._pool, _CHANGE_USER, asdict(user)) == 1
+
     async def start_family(self, family: RefreshFamily) -> None:
         await execute(self._pool, _START_FAMILY, asdict(family))
 
@@ -57,4 +72,8 @@ class PostgresAccountStore:
 
     async def _user(self, condition: str, parameters: dict[str, Any]) -> User | None:
         row = await fetch_one(self._pool, f"SELECT * FROM users WHERE {condition}", parameters)  # noqa: S608 - our own text
-        return User(**row | {"role": Role(row["role"])}) if row else None
+        return _user_from(row) if row else None
+
+
+def _user_from(row: Row) -> User:
+    return User(**row | {"role": Role(row["role"])})

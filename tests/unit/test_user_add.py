@@ -1,0 +1,39 @@
+"""`docrelay user add`."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from typer.testing import CliRunner
+
+from docrelay.accounts import add
+from docrelay.cli import app
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+PASSWORD = "correct horse battery staple"
+
+
+def test_user_is_added_once(stack_settings: Settings) -> None:
+    name = f"Ada-{uuid4().hex}"
+    add(stack_settings, name=name, password=PASSWORD, admin=True)
+    with pytest.raises(ConfigurationError, match="There is a user named"):
+        add(stack_settings, name=name.lower(), password=PASSWORD, admin=False)
+
+
+@pytest.mark.parametrize(("name", "password", "field"), [("two words", PASSWORD, "username"), ("ada", "x", "password")])
+def test_wrong_user_is_a_usage_error_that_names_the_field(
+    stack_settings: Settings, name: str, password: str, field: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"^{field}: "):
+        add(stack_settings, name=name, password=password, admin=False)
+
+
+def test_password_is_read_from_standard_input(monkeypatch: pytest.MonkeyPatch, stack_settings: Settings) -> None:
+    monkeypatch.setenv("DOCRELAY_DATABASE_URL", stack_settings.database_url.get_secret_value())
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stack_settings.aws_endpoint_url or "")
+    name = f"Ada-{uuid4().hex}"
+    outcome = CliRunner().invoke(app, ["user", "add", name, "--password-stdin"], input=f"{PASSWORD}\n")
+    assert (outcome.exit_code, outcome.stdout) == (0, "")
+    assert f"added {name}" in outcome.stderr
