@@ -20,7 +20,7 @@ from api_service.dependencies import Services
 from api_service.event_stream import Encoder, Hub
 from api_service.intake import Intake
 from api_service.request_log import RequestLog
-from api_service.routes import auth, documents, health, moves, stream, uploads, users
+from api_service.routes import auth, documents, health, moves, stream, uploads, usage, users
 from api_service.tokens import Tokens
 from shared import log
 from shared.adapters.argon2 import Argon2Passwords
@@ -108,6 +108,7 @@ def _api() -> APIRouter:
     api.include_router(uploads.router)
     api.include_router(documents.router)
     api.include_router(moves.router)
+    api.include_router(usage.router)
     return api
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.accounts import Role, User
 from shared.analysis import Analysis, AnalyzerInfo, Coverage, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
+from shared.ledger import DayUsage
 
 
 class Problem(BaseModel):
@@ -131,6 +132,43 @@ class PageOut(BaseModel):
     items: list[ListedDocument]
     next_cursor: str | None
     feed_cursor: str
+
+
+class DayUsageOut(BaseModel):
+    """One day's calls to one model. Ambiguous calls are among them; what those cost nobody knows."""
+
+    day: date
+    model: str
+    calls: int
+    ambiguous: int
+    cached: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    saved_usd: float
+
+    @classmethod
+    def of(cls, usage: DayUsage) -> DayUsageOut:
+        facts = {name: getattr(usage, name) for name in cls.model_fields if not name.endswith("_usd")}
+        return cls(**facts, cost_usd=usage.cost_micro_usd / 1_000_000, saved_usd=usage.saved_micro_usd / 1_000_000)
+
+
+class UsageTotal(BaseModel):
+    calls: int
+    cached: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: float
+    saved_usd: float
+
+
+class UsageOut(BaseModel):
+    """Calls, tokens and cost by day and by model, newest first; days are UTC's."""
+
+    since: date
+    until: date
+    items: list[DayUsageOut]
+    total: UsageTotal
 
 
 class StatusOut(BaseModel):

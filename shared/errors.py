@@ -9,7 +9,7 @@
     │   ├── KeyTakenError         another request with the same Idempotency-Key was faster
     │   └── LeaseLostError        this worker's lease or fence is gone
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
-    ├── NotNowError               ResultPending BudgetHeld: something else has to end first; nobody's failure
+    ├── NotNowError               ResultPending BudgetHeld ModelResting: nobody's failure, and no attempt
     ├── BlobMissingError          the store knows the document, the bucket does not
     ├── IdempotencyMismatchError  same Idempotency-Key, different request
     └── DocumentError             why one document was refused or failed; `code` is public
@@ -86,6 +86,16 @@ class BudgetHeldError(NotNowError):
     """Calls under way may use up what is left of the budget."""
 
     code = "waiting_for_budget"
+
+
+class ModelRestingError(NotNowError):
+    """The model's API failed several times in a row; nobody asks it for a while."""
+
+    code = "waiting_for_model"
+
+    def __init__(self, *, retry_after_seconds: float) -> None:
+        super().__init__()
+        self.retry_after_seconds = retry_after_seconds
 
 
 class BlobMissingError(DocrelayError):

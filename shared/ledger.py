@@ -95,6 +95,22 @@ class StoredAnswer:
     expires_at: datetime
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DayUsage:
+    """What a day's calls to one model came to. `cached` are the results that needed none, and `saved` what they cost
+    before; ambiguous calls are among the calls, but what they cost nobody knows."""
+
+    day: date
+    model: str
+    calls: int = 0
+    ambiguous: int = 0
+    cached: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_micro_usd: int = 0
+    saved_micro_usd: int = 0
+
+
 def call_key(*, model: str, prompt_version: str, schema_version: str, parameters: Mapping[str, Any], text: str) -> str:
     """Everything that an answer depends on, as one hash: the same key is the same question."""
     text_hash = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from shared.accounts import RefreshFamily, User
 from shared.document import Change, Document, DocumentStatus, HistoryEntry
 from shared.events import FeedEvent, FeedHead
 from shared.idempotency import IdempotencyRecord
-from shared.ledger import Admission, Call, StoredAnswer
+from shared.ledger import Admission, Call, DayUsage, StoredAnswer
 from shared.messages import ProcessMessage
 
 
@@ -196,6 +196,13 @@ class CallLedger(Protocol):
 
     async def calls(self, document_id: UUID, *, run: int) -> list[Call]:
         """The ledger of one run, oldest first."""
+        ...
+
+    async def usage(self, owner: UUID | None, *, since: date, until: date) -> list[DayUsage]:
+        """What the days from `since` to `until` came to, for one owner or for all, newest first, by model.
+
+        Deleted documents are part of it: their money is gone too.
+        """
         ...
 
 

@@ -46,6 +46,7 @@ class Settings(BaseSettings):
 
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
+    openai_api: Literal["responses", "chat"] = Field("responses", validation_alias="OPENAI_API")
     openai_model: str = Field("gpt-4.1", validation_alias="OPENAI_MODEL")
 
     jwt_secret: SecretStr | None = Field(None, validation_alias=_names("JWT_SECRET", "JWT_SECRET_KEY"))
@@ -103,7 +104,10 @@ class Settings(BaseSettings):
 
     llm_max_attempts: int = Field(2, ge=1, le=5)
     llm_seconds: float = Field(120, gt=0)
-    llm_max_chars: int = Field(400_000, ge=1_000)
+    # A longer document is read in chunks, each a call, and the answers are merged by one more.
+    llm_chunk_tokens: int = Field(32_000, ge=500)
+    llm_max_chunks: int = Field(16, ge=1)
+    llm_max_tokens: int = Field(400_000, ge=500)
     # Reserved before each call; none is no limit.
     llm_budget_document_usd: float | None = Field(None, gt=0)
     llm_budget_day_usd: float | None = Field(None, gt=0)

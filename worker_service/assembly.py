@@ -12,17 +12,23 @@ from shared.clock import utc_now, uuid7
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 from worker_service.analyzers import Analyzer
+from worker_service.analyzers.chunks import ChunkCaps
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.analyzers.openai import OpenAIAnalyzer
-from worker_service.calls import CallLimits, InFlight
+from worker_service.breaker import Breakers
+from worker_service.calls import CallLimits
 from worker_service.consumer import Consumer, Handler
 from worker_service.dead_letters import DeadLetters
+from worker_service.in_flight import InFlight
 from worker_service.ocr import with_ocr
 from worker_service.pipeline import Pipeline
 from worker_service.pricing import price_of
 from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
 from worker_service.upkeep import dead_letters_of, reconciler_of
+
+# A paragraph, so that a sentence that a cut goes through is read whole once.
+_OVERLAP_TOKENS = 200
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +89,7 @@ def _pipeline(
         ledger=backends.ledger,
         call_limits=_limits(settings),
         in_flight=in_flight,
+        breakers=Breakers(),
         holder=settings.instance_id or uuid4().hex,
         lease_seconds=settings.lease_seconds,
         analysis_seconds=settings.llm_seconds,
@@ -126,6 +133,12 @@ def choose_analyzer(settings: Settings) -> Analyzer:
         api_key=settings.openai_api_key.get_secret_value(),
         base_url=settings.openai_base_url,
         model=settings.openai_model,
+        api=settings.openai_api,
         prices=settings.llm_prices,
-        max_chars=settings.llm_max_chars,
+        caps=ChunkCaps(
+            chunk_tokens=settings.llm_chunk_tokens,
+            overlap_tokens=min(_OVERLAP_TOKENS, settings.llm_chunk_tokens // 10),
+            max_chunks=settings.llm_max_chunks,
+            max_tokens=settings.llm_max_tokens,
+        ),
     )

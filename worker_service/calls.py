@@ -6,10 +6,9 @@ Knows neither a vendor nor what an answer means.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any, TypeVar
 from uuid import UUID
 
 from shared import log
@@ -27,10 +26,11 @@ from shared.errors import (
 )
 from shared.ledger import ANSWER_KEPT_FOR, Admission, Call, CallState, StoredAnswer
 from shared.ports import CallLedger
+from worker_service.breaker import Breakers
+from worker_service.in_flight import InFlight
 from worker_service.pricing import Price
 
 _log = log.get(__name__)
-_T = TypeVar("_T")
 
 # A bill is worth some patience: what is not in the ledger is paid for again.
 _SETTLE_TRIES = 5
@@ -40,19 +40,26 @@ _SETTLE_GRACE = timedelta(seconds=10)
 
 
 class CallFailedError(Exception):
-    """One HTTP call came to nothing; `retries` says how often its kind is worth another one.
+    """One HTTP call came to nothing; `retries` says how often its kind is worth another one, after `wait_seconds`.
 
     `ambiguous` when nobody answered: the provider may have done the work, and bill it.
     """
 
     def __init__(
-        self, error: AnalysisError, *, retries: int = 0, status: int | None = None, ambiguous: bool = False
+        self,
+        error: AnalysisError,
+        *,
+        retries: int = 0,
+        status: int | None = None,
+        ambiguous: bool = False,
+        wait_seconds: float = 0.0,
     ) -> None:
         super().__init__(error.code)
         self.error = error
         self.retries = retries
         self.status = status
         self.ambiguous = ambiguous
+        self.wait_seconds = wait_seconds
         self.input_tokens = 0
         self.output_tokens = 0
 
@@ -89,32 +96,6 @@ class CallLimits:
     day_micro_usd: int | None = None
 
 
-class InFlight:
-    """The calls that this process is making. One goes on when its document is lost meanwhile: it is paid for."""
-
-    def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[Any]] = set()
-
-    async def finish(self, call: Coroutine[Any, Any, _T]) -> _T:
-        """Run a call to its end, even when whoever waits for it is cancelled."""
-        task = asyncio.create_task(call)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-        return await asyncio.shield(task)
-
-    async def aclose(self) -> None:
-        """Break off what is still under way."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled():
-            # Or asyncio would report an error that nobody waited for.
-            task.exception()
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calls:
     """The paid calls for one claimed document."""
@@ -125,6 +106,9 @@ class Calls:
     clock: Clock
     new_id: NewId
     in_flight: InFlight = field(default_factory=InFlight)
+    breakers: Breakers = field(default_factory=Breakers)
+    # Calls of one document may run side by side, but each is weighed against all before it.
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
     async def once(self, question: Question, make: Make) -> StoredAnswer:
         """Return the kept answer to a question, or pay for one.
@@ -132,21 +116,11 @@ class Calls:
         Raises CallFailedError when the call was made and failed; AnalysisError when it must not be made any more;
         NotNowError when something else has to end first; LeaseLostError.
         """
-        run = await self._run()
-        if kept := await self._kept(question, run):
-            return kept
-        self._check_limits(question, run)
-        call = self._intent(question)
-        admission = await self.ledger.begin(
-            call, replace=self.document.force, day_limit_micro_usd=self.limits.day_micro_usd
-        )
-        match admission:
-            case Admission.ACCEPTED:
-                return await self.in_flight.finish(self._pay(question, call, make))
-            case Admission.STORED:
-                return await self.once(question, make)
-            case _:
-                raise _refusal(admission)
+        async with self._turn:
+            found = await self._begin(question)
+        if isinstance(found, StoredAnswer):
+            return found
+        return await self.in_flight.finish(self._pay(question, found, make))
 
     async def usage(self) -> Usage:
         """What the run has cost so far, over all its claims."""
@@ -160,6 +134,22 @@ class Calls:
             cost_usd=None if unpriced else sum(call.cost_micro_usd or 0 for call in made) / 1_000_000,
             cached=bool(run) and not made,
         )
+
+    async def _begin(self, question: Question) -> Call | StoredAnswer:
+        """The kept answer, or the call that the ledger has accepted."""
+        run = await self._run()
+        if kept := await self._kept(question, run):
+            return kept
+        self._check_limits(question, run)
+        self.breakers.of(question.model).check()
+        call, day_limit = self._intent(question), self.limits.day_micro_usd
+        match await self.ledger.begin(call, replace=self.document.force, day_limit_micro_usd=day_limit):
+            case Admission.ACCEPTED:
+                return call
+            case Admission.STORED:
+                return await self._begin(question)
+            case refused:
+                raise _refusal(refused)
 
     async def _run(self) -> list[Call]:
         return await self.ledger.calls(self.document.id, run=self.document.run)
@@ -203,7 +193,8 @@ class Calls:
 
     async def _pay(self, question: Question, call: Call, make: Make) -> StoredAnswer:
         try:
-            answered = await make(call.id)
+            with self.breakers.of(call.model).watching():
+                answered = await make(call.id)
         except CallFailedError as failed:
             await self._settle(self._failed(question, call, failed))
             raise

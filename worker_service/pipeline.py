@@ -13,8 +13,10 @@ from shared.errors import HashMismatchError, MoveRefusedError
 from shared.moves import commit
 from shared.ports import BlobStore, CallLedger, DocumentStore
 from worker_service.analyzers import Analyzer
-from worker_service.calls import CallLimits, Calls, InFlight
+from worker_service.breaker import Breakers
+from worker_service.calls import CallLimits, Calls
 from worker_service.extractors import Extraction
+from worker_service.in_flight import InFlight
 
 
 class Extractor(Protocol):
@@ -32,6 +34,7 @@ class Pipeline:
     ledger: CallLedger
     call_limits: CallLimits
     in_flight: InFlight
+    breakers: Breakers
     holder: str
     lease_seconds: float
     analysis_seconds: float
@@ -103,6 +106,7 @@ class Pipeline:
             ledger=self.ledger,
             limits=self.call_limits,
             in_flight=self.in_flight,
+            breakers=self.breakers,
             clock=self.clock,
             new_id=self.new_id,
         )

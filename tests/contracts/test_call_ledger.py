@@ -14,7 +14,7 @@ import pytest
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.document import Document, DocumentStatus
-from shared.ledger import ANSWER_KEPT_FOR, Admission, Call, CallState, StoredAnswer, call_key
+from shared.ledger import ANSWER_KEPT_FOR, Admission, Call, CallState, DayUsage, StoredAnswer, call_key
 from tests.contracts.paths import stored
 from tests.support.builders import move, new_document
 
@@ -332,6 +332,37 @@ async def test_answer_that_comes_after_the_erasure_is_billed_and_not_kept(backen
     assert (await kept(backends, call), await ledger_of(backends, document)) == (None, [])
     other = await analyzing(backends, document.owner)
     assert await begin(backends, call_for(other, "b" * 64), limit=100) is A.BUDGET_SPENT
+
+
+async def test_usage_adds_up_by_day_and_model_and_outlives_its_documents(backends: Backends) -> None:
+    document = await analyzing(backends)
+    call = await paid(backends, document)
+    await paid(backends, document, key="o" * 64, model="gpt-4.1-mini")
+    second = await analyzing(backends, document.owner)
+    await backends.ledger.reuse(cached(second), saved=answer_of(call))
+    bad, tomorrow = call_for(document, "b" * 64), call_for(document, "t" * 64, at=TODAY + timedelta(days=1))
+    for one in (bad, tomorrow):
+        await begin(backends, one)
+        await settle(backends, failed(one, state=CallState.AMBIGUOUS))
+    await erase(backends, document)
+    bill: dict[str, Any] = {"input_tokens": 70, "output_tokens": 9, "cost_micro_usd": 42}
+    expected = [
+        DayUsage(day=tomorrow.day, model="gpt-4.1", calls=1, ambiguous=1),
+        DayUsage(day=call.day, model="gpt-4.1", calls=2, ambiguous=1, cached=1, saved_micro_usd=42, **bill),
+        DayUsage(day=call.day, model="gpt-4.1-mini", calls=1, **bill),
+    ]
+    window = {"since": call.day, "until": tomorrow.day}
+    assert await backends.ledger.usage(document.owner, **window) == expected
+    assert await backends.ledger.usage(document.owner, since=call.day, until=call.day) == expected[1:]
+    assert await backends.ledger.usage(uuid4(), **window) == []
+
+
+async def test_usage_of_all_owners_is_the_sum(backends: Backends) -> None:
+    model = f"model-{uuid4().hex}"
+    for _ in range(3):
+        await paid(backends, await analyzing(backends), model=model)
+    days = await backends.ledger.usage(None, since=TODAY.date(), until=TODAY.date())
+    assert [(day.calls, day.cost_micro_usd) for day in days if day.model == model] == [(3, 126)]
 
 
 def test_key_depends_on_everything_that_an_answer_depends_on() -> None:

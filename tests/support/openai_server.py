@@ -1,10 +1,10 @@
-"""A local HTTP server that speaks OpenAI's `POST /v1/responses`, misbehaves by script and keeps a billing journal.
+"""A local HTTP server that speaks OpenAI's Responses and Chat Completions, fails by script, keeps a billing journal.
 
 By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, then OPENAI_BASE_URL=http://127.0.0.1:8123/v1
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
-Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, html, drop,
-hang, 429:RETRY_AFTER, quota, too_large, context, and any status from 400 on. What is not scripted is ok.
+Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
+obey, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context, and any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ReceivedCall:
 
     @property
     def messages(self) -> list[str]:
-        return [_text(message["content"]) for message in self.body["input"]]
+        return [_text(message["content"]) for message in self.body.get("input") or self.body["messages"]]
 
 
 @dataclass(kw_only=True)
@@ -96,6 +96,11 @@ class OpenAIServer:
         """Add what the next calls get."""
         with self._state.lock:
             self._state.script.extend(behaviours)
+
+    def forget_script(self) -> None:
+        """Behave from now on."""
+        with self._state.lock:
+            self._state.script.clear()
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -139,7 +144,7 @@ class _Handler(BaseHTTPRequestHandler):
         call = self.server.state.receive(self.path, headers, body)
         if not self.headers.get("Authorization", "").removeprefix("Bearer "):
             call.outcome = "401"
-        elif self.path != "/v1/responses":
+        elif self.path not in {"/v1/responses", "/v1/chat/completions"}:
             call.outcome = "404"
         elif problem := _request_problem(body):
             call.outcome = f"400 {problem}"
@@ -163,8 +168,15 @@ class _Handler(BaseHTTPRequestHandler):
         elif answer is None:
             self._error(name, argument)
         else:
-            self._json(200, answer)
+            self._answer(answer, name, chat=call.path.endswith("/chat/completions"))
         call.delivered = True
+
+    def _answer(self, answer: dict[str, Any], name: str, *, chat: bool) -> None:
+        body = json.dumps(_as_chat(answer) if chat else answer).encode()
+        body += b" " * int(_HUGE_BYTES) if name == "huge" else b""
+        if name == "empty":
+            body = b""
+        self._send(200, body, "application/json", {}, cut=name == "cut")
 
     def _is_error(self, name: str) -> bool:
         return name == "html" or name[:3].isdigit() or name in _ERRORS
@@ -184,15 +196,16 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
         self._send(status, json.dumps(value).encode(), "application/json", headers or {})
 
-    def _send(self, status: int, body: bytes, content_type: str, headers: dict[str, str]) -> None:
+    def _send(self, status: int, body: bytes, content_type: str, headers: dict[str, str], *, cut: bool = False) -> None:
         self.send_response(status)
         framing = {"Content-Type": content_type, "Content-Length": str(len(body)), "Connection": "close"}
         for name, value in {**framing, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(body[: len(body) // 2] if cut else body)
 
 
+_HUGE_BYTES = 64 * 1024 * 1024
 _ERRORS: dict[str, tuple[int, str | None, str]] = {
     "401": (401, "invalid_api_key", "Incorrect API key provided: sk-scripted."),
     "429": (429, "rate_limit_exceeded", "Rate limit reached."),
@@ -204,7 +217,8 @@ _ERRORS: dict[str, tuple[int, str | None, str]] = {
 
 def _request_problem(body: dict[str, Any]) -> str | None:
     """What the real API would refuse: no strict schema, or one that is not closed or has optional fields."""
-    text_format = body.get("text", {}).get("format", {})
+    chat_format = body.get("response_format", {})
+    text_format = {**chat_format, **chat_format.get("json_schema", {})} or body.get("text", {}).get("format", {})
     if text_format.get("type") != "json_schema" or not text_format.get("strict"):
         return "no strict schema"
     return _schema_problem(text_format["schema"])
@@ -238,6 +252,8 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             content["text"] = answer[: len(answer) // 2]
             reason = "max_output_tokens" if behaviour == "incomplete" else "content_filter"
             status, details = "incomplete", {"reason": reason}
+        case "obey":
+            content["text"] = json.dumps(_obedient(call))
         case "failed":
             status, error = "failed", {"code": "server_error", "message": "Scripted failure."}
     call.input_tokens = sum(map(len, call.messages)) // CHARS_PER_TOKEN
@@ -264,6 +280,39 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
+    }
+
+
+def _obedient(call: ReceivedCall) -> dict[str, Any]:
+    """What a model writes that does what a document tells it: its instructions, markup, control characters."""
+    evil = f"<script>alert(1)</script> ![x](http://127.0.0.1/?q=1) \x1b[31m\u202e {call.document[:200]}"
+    wanted = {"summary": evil, "topics": [evil], "tags": ["<b>paid</b>"] * 50}
+    if "system prompt" in call.document:
+        wanted["summary"] = call.messages[0]
+    return _analysis(call.document) | wanted
+
+
+_FINISH_REASONS = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+def _as_chat(response: dict[str, Any]) -> dict[str, Any]:
+    """The same answer in the words of Chat Completions."""
+    [part] = response["output"][1]["content"]
+    reason = (response["incomplete_details"] or {}).get("reason")
+    usage = response["usage"]
+    return {
+        "id": "chatcmpl_scripted",
+        "object": "chat.completion",
+        "created": response["created_at"],
+        "model": response["model"],
+        "choices": [
+            {
+                "index": 0,
+                "finish_reason": _FINISH_REASONS.get(reason or "", "stop"),
+                "message": {"role": "assistant", "content": part.get("text"), "refusal": part.get("refusal")},
+            }
+        ],
+        "usage": {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]},
     }
 
 

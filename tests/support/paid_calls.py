@@ -9,7 +9,8 @@ from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.document import Document, DocumentStatus
 from tests.support.builders import lease, move, moves, new_document
-from worker_service.calls import CallLimits, Calls, InFlight
+from worker_service.calls import CallLimits, Calls
+from worker_service.in_flight import InFlight
 
 S = DocumentStatus
 

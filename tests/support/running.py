@@ -57,6 +57,8 @@ async def working(settings: Settings) -> AsyncIterator[None]:
                 yield
                 stopping.set()
         finally:
+            await worker.in_flight.aclose()
+            await worker.analyzer.aclose()
             await worker.sandbox.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from uuid import UUID, uuid4
@@ -14,7 +15,7 @@ from shared.analysis import Report
 from shared.bootstrap import Backends
 from shared.clock import utc_now
 from shared.document import Document, DocumentStatus
-from shared.errors import BudgetExceededError, LeaseLostError, LLMUnavailableError, ResultPendingError
+from shared.errors import BudgetExceededError, BudgetHeldError, LeaseLostError, LLMUnavailableError, ResultPendingError
 from shared.ledger import Call, CallState
 from tests.support.builders import move
 from tests.support.openai_server import OpenAIServer
@@ -40,7 +41,6 @@ async def analyzer(server: OpenAIServer) -> AsyncIterator[OpenAIAnalyzer]:
         api_key="sk-test",
         base_url=server.base_url,
         model="gpt-4.1",
-        max_chars=1_000,
         prices=PRICES,
         backoff_seconds=0.001,
     )
@@ -268,3 +268,26 @@ async def test_no_call_is_made_once_a_budget_is_spent(
     with pytest.raises(BudgetExceededError):
         await ask(analyzer, calls_of(backends, document, attempts=5, **{limit: 1}), letter)
     assert len(server.calls) == 1
+
+
+async def test_two_hundred_documents_at_once_pass_one_budget_by_less_than_a_call(
+    backends: Backends, analyzer: OpenAIAnalyzer, server: OpenAIServer
+) -> None:
+    owner, limit = uuid4(), 20_000
+    documents = [await analyzing(backends, owner=owner) for _ in range(200)]
+
+    async def outcome(document: Document) -> str:
+        letter = Extraction(text=f"Dear Ms Okafor, shipment {document.id} left Rotterdam.")
+        while True:
+            try:
+                await ask(analyzer, calls_of(backends, document, day_micro_usd=limit), letter)
+            except BudgetHeldError:
+                continue
+            except BudgetExceededError:
+                return "budget_exceeded"
+            return "completed"
+
+    outcomes = Counter(await asyncio.gather(*(outcome(document) for document in documents)))
+    bills = [call.input_tokens * 2 + call.output_tokens * 8 for call in server.calls]
+    assert outcomes == {"completed": len(bills), "budget_exceeded": 200 - len(bills)}
+    assert limit <= sum(bills) < limit + max(bills)

@@ -18,6 +18,7 @@ from shared.analysis import SCHEMA_VERSION, Report
 from shared.bootstrap import Backends
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of
+from worker_service.analyzers.chunks import ChunkCaps
 from worker_service.analyzers.openai import OUTPUT_TOKENS, RAISED_OUTPUT_TOKENS, OpenAIAnalyzer
 from worker_service.analyzers.prompt import PROMPT_VERSION
 from worker_service.extractors import Extraction
@@ -42,6 +43,8 @@ class Analyst:
         await self.analyzer.warm()
 
 
+CUT_SHORT = ChunkCaps(chunk_tokens=4, overlap_tokens=0, max_chunks=1)
+
 Make = Callable[..., Analyst]
 
 
@@ -60,7 +63,7 @@ async def make(server: OpenAIServer, backends: Backends) -> AsyncIterator[Make]:
             "api_key": "sk-canary-key",
             "base_url": server.base_url,
             "model": "gpt-4.1",
-            "max_chars": 1_000,
+            "caps": ChunkCaps(chunk_tokens=1_000, overlap_tokens=0, max_chunks=1),
             "prices": PRICES,
             "backoff_seconds": 0.001,
         }
@@ -118,13 +121,13 @@ async def test_visible_text_of_any_script_is_sent_whole(server: OpenAIServer, ma
 
 
 async def test_text_beyond_the_limit_is_not_sent(server: OpenAIServer, make: Make) -> None:
-    await make(max_chars=10).analyze(LETTER, timeout_seconds=20)
-    assert server.calls[0].messages[1].endswith("\n\nDear Ms Ok")
+    await make(caps=CUT_SHORT).analyze(LETTER, timeout_seconds=20)
+    assert server.calls[0].messages[1].endswith("\n\nDear Ms Okaf")
 
 
 async def test_cut_document_is_covered_in_part(make: Make) -> None:
-    coverage = (await make(max_chars=10).analyze(LETTER, timeout_seconds=20)).coverage
-    assert (coverage.verdict, coverage.chars_analyzed, coverage.chars_extracted) == ("partial", 10, 67)
+    coverage = (await make(caps=CUT_SHORT).analyze(LETTER, timeout_seconds=20)).coverage
+    assert (coverage.verdict, coverage.chars_analyzed, coverage.chars_extracted) == ("partial", 12, 67)
 
 
 async def test_invisible_characters_do_not_make_coverage_partial(make: Make) -> None:

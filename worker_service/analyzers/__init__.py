@@ -27,7 +27,9 @@ class Analyzer(Protocol):
         ...
 
 
-def coverage_of(extraction: Extraction, *, chars_analyzed: int) -> Coverage:
+def coverage_of(
+    extraction: Extraction, *, chars_analyzed: int, chunks_planned: int = 1, chunks_answered: int = 1
+) -> Coverage:
     chars_extracted = len(extraction.text)
     return Coverage(
         verdict="complete" if chars_analyzed >= chars_extracted else "partial",
@@ -36,4 +38,6 @@ def coverage_of(extraction: Extraction, *, chars_analyzed: int) -> Coverage:
         pages_ocr=extraction.pages_ocr,
         chars_extracted=chars_extracted,
         chars_analyzed=chars_analyzed,
+        chunks_planned=chunks_planned,
+        chunks_answered=chunks_answered,
     )

@@ -1,7 +1,6 @@
-"""The OpenAI analyzer: one document, one Responses call, counted, bounded in time, every failure told apart.
+"""The OpenAI analyzer: a document in one call, or a long one chunk by chunk and then merged, through the ledger.
 
-It knows neither documents nor leases. The SDK is imported by `warm` or by the first analysis, never by this module:
-it costs half a second to a second and 45 MB that a worker without a key must not pay.
+It knows neither stores nor leases, and of the API only what its endpoint says.
 """
 
 from __future__ import annotations
@@ -13,41 +12,49 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 from shared import log
 from shared.analysis import SCHEMA_VERSION, Analysis, AnalyzerInfo, Report
-from shared.errors import LLMTimeoutError, LLMUnavailableError
+from shared.errors import LLMInvalidOutputError, LLMRefusedError, LLMTimeoutError, ModelRestingError
 from shared.ledger import call_key
 from worker_service.analyzers import coverage_of
-from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, CutOffError, Tokens, failure
-from worker_service.analyzers.prompt import INSTRUCTIONS, LABEL, PROMPT_VERSION, visible
+from worker_service.analyzers.chunks import Chunk, ChunkCaps, Plan, plan_of, tokens_of
+from worker_service.analyzers.cleaning import cleaned, echoes
+from worker_service.analyzers.openai_answers import CutOffError, Tokens, invalid
+from worker_service.analyzers.openai_endpoint import Api, Endpoint, Prompt
+from worker_service.analyzers.prompt import (
+    INSTRUCTIONS,
+    LABEL,
+    MERGE_INSTRUCTIONS,
+    MERGE_LABEL,
+    PROMPT_VERSION,
+    part_label,
+    visible,
+)
 from worker_service.calls import Answered, CallFailedError, Calls, Question
 from worker_service.extractors import Extraction
 from worker_service.pricing import price_of
 
-if TYPE_CHECKING:
-    import openai
-    from openai import AsyncOpenAI
-
 # An analysis takes about 500 tokens, but a reasoning model's thoughts count too.
 OUTPUT_TOKENS = 8_000
 RAISED_OUTPUT_TOKENS = 16_000
+# What a chunk is likely to be answered with, for what a document may cost.
+_TYPICAL_OUTPUT_TOKENS = 1_000
+# The instructions and the schema.
+_FIXED_INPUT_TOKENS = 1_500
+_CHUNKS_AT_ONCE = 4
+# Of the time for a long document; the rest is for the merging.
+_TIME_FOR_CHUNKS = 0.75
 
 _logger = log.get(__name__)
 
 
-# The instructions and the schema.
-_FIXED_INPUT_TOKENS = 1_500
-# A token is three bytes or more in all but contrived texts.
-_BYTES_PER_TOKEN = 3
-
-
 @dataclass(kw_only=True, slots=True)
-class _Run:
-    """One analysis under way: what was tried so far, and until when (on the monotonic clock) it may go on."""
+class _Asking:
+    """One question under way: what was tried so far, and until when (on the monotonic clock) it may go on."""
 
+    prompt: Prompt
     deadline: float
     calls_allowed: int
     output_limit: int = OUTPUT_TOKENS
@@ -63,12 +70,18 @@ class _Run:
         """An equal share of what is left, so that a call that hangs leaves time for the next one."""
         return self.seconds_left / (self.calls_allowed - self.calls)
 
+    def may_retry(self, failed: CallFailedError) -> bool:
+        self.failures[failed.error.code] += 1
+        if isinstance(failed, CutOffError):
+            self.output_limit = RAISED_OUTPUT_TOKENS
+        return self.calls < self.calls_allowed and self.failures[failed.error.code] <= failed.retries
+
 
 class OpenAIAnalyzer:
-    """Analyzes with any API that speaks OpenAI's `POST /responses`.
+    """Analyzes with any API that speaks OpenAI's `POST /responses` or `POST /chat/completions`.
 
-    `prices` are USD per million input and output tokens by model-name prefix; text beyond `max_chars` is not sent and
-    the coverage receipt says so.
+    `prices` are USD per million input and output tokens by model-name prefix; text beyond `caps` is not sent and the
+    coverage receipt says so.
     """
 
     def __init__(
@@ -77,94 +90,138 @@ class OpenAIAnalyzer:
         api_key: str,
         base_url: str | None,
         model: str,
-        max_chars: int,
         prices: Mapping[str, tuple[float, float]],
+        api: Api = "responses",
+        caps: ChunkCaps | None = None,
         backoff_seconds: float = 0.5,
     ) -> None:
-        self._api_key = api_key
-        self._base_url = base_url
-        self._model = model
-        self._max_chars = max_chars
+        self._endpoint = Endpoint(api_key=api_key, base_url=base_url, model=model, api=api)
         self._price = price_of(model, prices)
+        self._caps = caps or ChunkCaps()
         self._backoff_seconds = backoff_seconds
-        self._client: AsyncOpenAI | None = None
-        self._opening = asyncio.Lock()
 
     @property
     def info(self) -> AnalyzerInfo:
-        return AnalyzerInfo(name="openai", model=self._model, prompt_version=PROMPT_VERSION)
+        return AnalyzerInfo(name="openai", model=self._endpoint.model, prompt_version=PROMPT_VERSION)
 
     async def warm(self) -> None:
-        """Import the SDK in a thread and make the client, so that the first document does not wait for it."""
-        await self._open()
+        await self._endpoint.open()
 
     async def aclose(self) -> None:
-        if self._client is not None:
-            await self._client.close()
+        await self._endpoint.aclose()
 
     async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:
-        run = _Run(deadline=time.monotonic() + timeout_seconds, calls_allowed=calls.limits.attempts)
-        await self._open()
-        sent = extraction.text[: self._max_chars]
-        analysis = await self._attempts(run, calls, LABEL + visible(sent))
+        now = time.monotonic()
+        await self._endpoint.open()
+        plan = plan_of(extraction.text, self._caps, affordable=self._affordable(calls.limits.document_micro_usd))
+        if len(plan.chunks) == 1:
+            prompt = Prompt(instructions=INSTRUCTIONS, content=LABEL + visible(plan.chunks[0].text))
+            analysis, read = await self._ask(calls, prompt, now + timeout_seconds), list(plan.chunks)
+        else:
+            answers = await self._map(calls, plan, now + timeout_seconds * _TIME_FOR_CHUNKS)
+            read = [chunk for chunk, _ in answers]
+            analysis = await self._merge(calls, [answer for _, answer in answers], now + timeout_seconds)
         return Report(
-            analysis=_within_ranges(analysis),
+            analysis=analysis,
             analyzer=self.info,
-            coverage=coverage_of(extraction, chars_analyzed=len(sent)),
+            coverage=coverage_of(
+                extraction,
+                chars_analyzed=sum(chunk.chars for chunk in read),
+                chunks_planned=plan.planned,
+                chunks_answered=len(read),
+            ),
             usage=await calls.usage(),
         )
 
-    async def _open(self) -> AsyncOpenAI:
-        async with self._opening:
-            if self._client is None:
-                self._client = await asyncio.to_thread(self._connect)
-            return self._client
+    def _affordable(self, limit_micro_usd: int | None) -> int | None:
+        """How many chunks a document's budget is likely to pay for, the merging included; None when any number."""
+        if limit_micro_usd is None or self._price is None:
+            return None
+        tokens = _FIXED_INPUT_TOKENS + self._caps.chunk_tokens
+        each = self._price.micro_usd(input_tokens=tokens, output_tokens=_TYPICAL_OUTPUT_TOKENS)
+        return limit_micro_usd // max(each, 1) - 1
 
-    def _connect(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI  # noqa: PLC0415 - see the module docstring.
+    async def _map(self, calls: Calls, plan: Plan, deadline: float) -> list[tuple[Chunk, Analysis]]:
+        """The chunks that got an analysis, with it, in order."""
+        # A call's reservation may hold the rest of a document's budget: then the next one is for after its bill.
+        gate = asyncio.Semaphore(_CHUNKS_AT_ONCE if calls.limits.document_micro_usd is None else 1)
 
-        # The SDK's own retries would be calls that nobody counts.
-        client = AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
-        _ = client.responses.with_raw_response.parse  # Imports the rest of it here and not in the event loop.
-        return client
+        async def ask(number: int, chunk: Chunk) -> Analysis | None:
+            prompt = Prompt(instructions=INSTRUCTIONS, content=part_label(number) + visible(chunk.text))
+            async with gate:
+                return await self._ask_about_a_part(calls, prompt, deadline)
 
-    async def _attempts(self, run: _Run, calls: Calls, document: str) -> Analysis:
-        while run.seconds_left > 0:
+        tasks = [asyncio.create_task(ask(number, chunk)) for number, chunk in enumerate(plan.chunks, 1)]
+        try:
+            answers = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        read = [(chunk, answer) for chunk, answer in zip(plan.chunks, answers, strict=True) if answer is not None]
+        if not read:
+            raise LLMInvalidOutputError("The model has an answer for no part of the document.")
+        return read
+
+    async def _ask_about_a_part(self, calls: Calls, prompt: Prompt, deadline: float) -> Analysis | None:
+        """None when the model has no answer for this part: then the others are worth more than nothing."""
+        try:
+            return await self._ask(calls, prompt, deadline)
+        except (LLMRefusedError, LLMInvalidOutputError) as exc:
+            _logger.warning("llm.part_unread", cause=exc.code)
+            return None
+
+    async def _merge(self, calls: Calls, analyses: list[Analysis], deadline: float) -> Analysis:
+        if len(analyses) == 1:
+            return analyses[0]
+        lines = "\n".join(analysis.model_dump_json() for analysis in analyses)
+        return await self._ask(calls, Prompt(instructions=MERGE_INSTRUCTIONS, content=MERGE_LABEL + lines), deadline)
+
+    async def _ask(self, calls: Calls, prompt: Prompt, deadline: float) -> Analysis:
+        asking = _Asking(prompt=prompt, deadline=deadline, calls_allowed=calls.limits.attempts)
+        while asking.seconds_left > 0:
             try:
-                kept = await calls.once(self._question(run, document), partial(self._call, run, document))
+                kept = await calls.once(self._question(asking), partial(self._call, asking))
             except CallFailedError as failed:
-                pause_seconds = self._backoff_seconds * random.uniform(0.5, 1.5)  # noqa: S311 - not a secret.
-                if not _may_retry(run, failed, pause_seconds):
+                backoff_seconds = self._backoff_seconds * 2 ** (asking.calls - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+                pause_seconds = max(backoff_seconds, failed.wait_seconds)
+                if not asking.may_retry(failed):
                     # The cause stays behind: a vendor's message may quote the document or the key.
                     raise failed.error from None
+                if asking.seconds_left <= pause_seconds:
+                    raise _out_of_time(failed) from None
             else:
                 return Analysis.model_validate_json(kept.answer)
             await asyncio.sleep(pause_seconds)
         raise LLMTimeoutError
 
-    def _question(self, run: _Run, document: str) -> Question:
-        input_tokens = _FIXED_INPUT_TOKENS + len(document.encode()) // _BYTES_PER_TOKEN
+    def _question(self, asking: _Asking) -> Question:
+        prompt = asking.prompt
         return Question(
             key=call_key(
-                model=self._model,
+                model=self._endpoint.model,
                 prompt_version=PROMPT_VERSION,
                 schema_version=SCHEMA_VERSION,
-                parameters={},
-                text=document,
+                parameters={"merging": prompt.instructions is MERGE_INSTRUCTIONS},
+                text=prompt.content,
             ),
-            model=self._model,
+            model=self._endpoint.model,
             price=self._price,
-            reserve_tokens=(input_tokens, run.output_limit),
-            timeout_seconds=run.seconds_for_a_call,
+            reserve_tokens=(_FIXED_INPUT_TOKENS + tokens_of(prompt.content), asking.output_limit),
+            timeout_seconds=asking.seconds_for_a_call,
         )
 
-    async def _call(self, run: _Run, document: str, call_id: UUID) -> Answered:
+    async def _call(self, asking: _Asking, call_id: UUID) -> Answered:
         started = time.monotonic()
         cause, status, tokens = "cancelled", None, Tokens()
+        timeout_seconds = asking.seconds_for_a_call
+        asking.calls += 1
         try:
-            answer = await self._request(run, document, call_id)
-            status, tokens = 200, answer.usage or tokens
-            analysis = answer.analysis()
+            answer = await self._endpoint.ask(
+                asking.prompt, output_tokens=asking.output_limit, timeout_seconds=timeout_seconds, call_id=call_id
+            )
+            status, tokens = 200, answer.tokens
+            analysis = _acceptable(answer.analysis(), asking.prompt)
             cause = "ok"
         except CallFailedError as failed:
             cause, status = failed.error.code, failed.status or status
@@ -174,7 +231,7 @@ class OpenAIAnalyzer:
             _logger.info(
                 "llm.called",
                 call_id=str(call_id),
-                model=self._model,
+                model=self._endpoint.model,
                 cause=cause,
                 status=status,
                 duration_seconds=round(time.monotonic() - started, 3),
@@ -183,60 +240,16 @@ class OpenAIAnalyzer:
             )
         return Answered(text=analysis.model_dump_json(), **tokens.model_dump())
 
-    async def _request(self, run: _Run, document: str, call_id: UUID) -> Answer:
-        client = await self._open()
-        import openai  # noqa: PLC0415 - see the module docstring.
 
-        timeout_seconds = run.seconds_for_a_call
-        run.calls += 1
-        try:
-            # The SDK's time-out restarts with every byte; this one does not.
-            async with asyncio.timeout(timeout_seconds):
-                # Raw, because the parsed form raises on a cut-off or malformed answer and drops the bill with it.
-                raw = await client.responses.with_raw_response.parse(
-                    model=self._model,
-                    input=[{"role": "system", "content": INSTRUCTIONS}, {"role": "user", "content": document}],
-                    text_format=Analysis,
-                    max_output_tokens=run.output_limit,
-                    store=False,
-                    timeout=timeout_seconds,
-                    # By which the provider's records and the ledger can be compared.
-                    extra_headers={"X-Client-Request-Id": str(call_id)},
-                )
-        except (TimeoutError, openai.APITimeoutError):
-            raise CallFailedError(LLMTimeoutError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
-        except openai.APIStatusError as exc:
-            raise _failure(exc) from None
-        except openai.OpenAIError:
-            raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
-        return Answer.read(raw.content)
+def _out_of_time(failed: CallFailedError) -> Exception:
+    """The document is released when the API itself asked for more time than there is; else the cause stands."""
+    if failed.wait_seconds:
+        return ModelRestingError(retry_after_seconds=failed.wait_seconds)
+    return failed.error
 
 
-def _may_retry(run: _Run, failed: CallFailedError, pause_seconds: float) -> bool:
-    run.failures[failed.error.code] += 1
-    if isinstance(failed, CutOffError):
-        run.output_limit = RAISED_OUTPUT_TOKENS
-    return (
-        run.calls < run.calls_allowed
-        and run.failures[failed.error.code] <= failed.retries
-        and run.seconds_left > pause_seconds
-    )
-
-
-def _failure(exc: openai.APIStatusError) -> CallFailedError:
-    body = exc.body if isinstance(exc.body, dict) else {}
-    message = str(body.get("message", ""))
-    return failure(status=exc.status_code, code=exc.code or exc.type, message=message, headers=exc.response.headers)
-
-
-def _within_ranges(analysis: Analysis) -> Analysis:
-    """The schema that a model gets cannot state ranges, so a model may leave them."""
-    sentiment, classification = analysis.sentiment, analysis.classification
-    return analysis.model_copy(
-        update={
-            "sentiment": sentiment.model_copy(update={"score": min(max(-1.0, sentiment.score), 1.0)}),
-            "classification": classification.model_copy(
-                update={"confidence": min(max(0.0, classification.confidence), 1.0)}
-            ),
-        }
-    )
+def _acceptable(analysis: Analysis, prompt: Prompt) -> Analysis:
+    """The analysis without what no analysis has. Raises CallFailedError when it gives the instructions away."""
+    if echoes(analysis, prompt.instructions, document=prompt.content):
+        raise invalid("The model's answer repeats its instructions.")
+    return cleaned(analysis)

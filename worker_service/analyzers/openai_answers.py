@@ -1,4 +1,4 @@
-"""What one answer of OpenAI's API comes to: an analysis, or a failure with its cause. No SDK and no network here.
+"""What one answer of either of OpenAI's APIs comes to: an analysis, or a failure with its cause. No network here.
 
 Our own view of the wire, because the SDK builds its models unchecked and its parser drops the bill of a bad answer.
 """
@@ -25,6 +25,9 @@ from worker_service.calls import CallFailedError
 
 AS_OFTEN_AS_ALLOWED = 1_000
 _MAX_RETRY_AFTER_SECONDS = 3_600.0
+_NO_ANSWER = "The model's API answered with something else than an answer."
+_FILTERED = "The model's content filter stopped the analysis."
+_CUT_OFF = "The model's answer is longer than the output limit."
 _QUOTA_CODES = {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"}
 
 
@@ -35,6 +38,53 @@ class CutOffError(CallFailedError):
 class Tokens(BaseModel):
     input_tokens: int = 0
     output_tokens: int = 0
+
+
+class _ChatTokens(BaseModel):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+class _ChatMessage(BaseModel):
+    content: str | None = None
+    refusal: str | None = None
+
+
+class _Choice(BaseModel):
+    finish_reason: str | None = None
+    message: _ChatMessage
+
+
+class ChatAnswer(BaseModel):
+    """The parts of a ChatCompletion object that matter here."""
+
+    choices: list[_Choice]
+    usage: _ChatTokens | None = None
+
+    @classmethod
+    def read(cls, body: bytes) -> ChatAnswer:
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError:
+            raise invalid(_NO_ANSWER) from None
+
+    @property
+    def tokens(self) -> Tokens:
+        usage = self.usage or _ChatTokens()
+        return Tokens(input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
+
+    def analysis(self) -> Analysis:
+        """Return the analysis in this answer. Raises CallFailedError."""
+        if not self.choices:
+            raise invalid()
+        choice = self.choices[0]
+        if choice.message.refusal:
+            raise CallFailedError(LLMRefusedError())
+        if choice.finish_reason == "content_filter":
+            raise CallFailedError(LLMRefusedError(_FILTERED))
+        if choice.finish_reason == "length":
+            raise CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
+        return _parsed(choice.message.content or "")
 
 
 class _Part(BaseModel):
@@ -67,7 +117,11 @@ class Answer(BaseModel):
         try:
             return cls.model_validate_json(body)
         except ValidationError:
-            raise _invalid("The model's API answered with something else than a response.") from None
+            raise invalid(_NO_ANSWER) from None
+
+    @property
+    def tokens(self) -> Tokens:
+        return self.usage or Tokens()
 
     def analysis(self) -> Analysis:
         """Return the analysis in this answer. Raises CallFailedError."""
@@ -78,10 +132,7 @@ class Answer(BaseModel):
             raise CallFailedError(LLMRefusedError())
         if self.status == "incomplete":
             raise self._incomplete()
-        try:
-            return Analysis.model_validate_json("".join(part.text for part in parts if part.type == "output_text"))
-        except ValidationError:
-            raise _invalid() from None
+        return _parsed("".join(part.text for part in parts if part.type == "output_text"))
 
     def _failed(self) -> CallFailedError:
         if self.error and self.error.code == "rate_limit_exceeded":
@@ -90,15 +141,23 @@ class Answer(BaseModel):
 
     def _incomplete(self) -> CallFailedError:
         if self.incomplete_details and self.incomplete_details.reason == "content_filter":
-            return CallFailedError(LLMRefusedError("The model's content filter stopped the analysis."))
-        return CutOffError(LLMInvalidOutputError("The model's answer is longer than the output limit."), retries=1)
+            return CallFailedError(LLMRefusedError(_FILTERED))
+        return CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
+
+
+def _parsed(text: str) -> Analysis:
+    try:
+        return Analysis.model_validate_json(text)
+    except ValidationError:
+        raise invalid() from None
 
 
 def _is_final(item: _Item) -> bool:
     return item.type == "message" and item.phase in {None, "final_answer"}
 
 
-def _invalid(message: str | None = None) -> CallFailedError:
+def invalid(message: str | None = None) -> CallFailedError:
+    """An answer that is no analysis; a second one may be."""
     return CallFailedError(LLMInvalidOutputError(message), retries=1)
 
 
@@ -109,7 +168,12 @@ def failure(*, status: int, code: str | None, message: str, headers: Mapping[str
     if status == 429:
         return CallFailedError(_limited(code, message, headers), status=status)
     if status >= 500 or status in {408, 409, 425}:
-        return CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, status=status)
+        return CallFailedError(
+            LLMUnavailableError(),
+            retries=AS_OFTEN_AS_ALLOWED,
+            status=status,
+            wait_seconds=_retry_after_seconds(headers, default=0.0),
+        )
     return CallFailedError(_rejected(status, code), status=status)
 
 
@@ -126,7 +190,7 @@ def _rejected(status: int, code: str | None) -> AnalysisError:
     if status == 404:
         return LLMUnavailableError("The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL.")
     if code in {"context_length_exceeded", "string_above_max_length"} or status == 413:
-        return LLMRefusedError("The document is longer than the model can read. Lower DOCRELAY_LLM_MAX_CHARS.")
+        return LLMRefusedError("The document is longer than the model can read. Lower DOCRELAY_LLM_CHUNK_TOKENS.")
     return LLMRefusedError(f"The model's API rejected the request with HTTP status {status}.")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import replace as changed
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -29,7 +29,7 @@ from shared.adapters.dynamodb.expressions import (
 from shared.adapters.dynamodb.table import REFUSED, Action, CanceledError, Table, pauses
 from shared.document import DocumentStatus
 from shared.errors import BackendUnavailableError
-from shared.ledger import Admission, Call, CallState, StoredAnswer
+from shared.ledger import Admission, Call, CallState, DayUsage, StoredAnswer
 
 _log = log.get(__name__)
 
@@ -51,6 +51,16 @@ class DynamoDBCallLedger:
     async def calls(self, document_id: UUID, *, run: int) -> list[Call]:
         found = [ledger_items.call_from(one) for one in await _rows(self._table, document_id, run=run)]
         return sorted(found, key=lambda call: (call.started_at, call.id))
+
+    async def usage(self, owner: UUID | None, *, since: date, until: date) -> list[DayUsage]:
+        partitions = ledger_items.usage_partitions(owner)
+        found = await asyncio.gather(*(self._days(one, since, until) for one in partitions))
+        totals: dict[tuple[date, str], DayUsage] = {}
+        for part in (part for days in found for part in days):
+            so_far = totals.get((part.day, part.model), DayUsage(day=part.day, model=part.model))
+            summed = {name: getattr(so_far, name) + getattr(part, name) for name in ledger_items.USAGE_COUNTS}
+            totals[part.day, part.model] = changed(so_far, **summed)
+        return sorted(totals.values(), key=lambda usage: (-usage.day.toordinal(), usage.model))
 
     async def begin(self, call: Call, *, replace: bool, day_limit_micro_usd: int | None) -> Admission:
         actions = _intent(call, replace=replace, limit=day_limit_micro_usd)
@@ -96,7 +106,7 @@ class DynamoDBCallLedger:
             ("ConditionCheck", _held(call)),
             ("Put", put(values, condition=NEW)),
             ("Put", {"Item": item(ledger_items.use_values(call))}),
-            _count(call, {"cached": 1, "saved_micro_usd": saved.cost_micro_usd or 0}),
+            *_count(call, {"cached": 1, "saved_micro_usd": saved.cost_micro_usd or 0}),
         ]
         for pause in pauses():
             try:
@@ -107,6 +117,14 @@ class DynamoDBCallLedger:
                 await asyncio.sleep(pause)
             else:
                 return
+
+    async def _days(self, partition: str, since: date, until: date) -> list[DayUsage]:
+        # "$" sorts right behind the "#" between day and model; a day alone is a budget.
+        request = expressed(
+            {"partition": partition, "first": f"{since.isoformat()}#", "last": f"{until.isoformat()}$"},
+            KeyConditionExpression="PK = :partition AND SK BETWEEN :first AND :last",
+        )
+        return [ledger_items.usage_from(one) for one in await self._table.query(request) if "model" in one]
 
     async def _refusal(self, call: Call, refused: set[str]) -> Admission | None:
         """What a canceled intent was refused for; None when it is worth another try."""
@@ -227,12 +245,12 @@ def _bill(call: Call, *, was_open: bool) -> list[Action]:
         "output_tokens": call.output_tokens,
         "cost_micro_usd": call.cost_micro_usd or 0,
     }
-    return [("Update", budget), _count(call, counts)]
+    return [("Update", budget), *_count(call, counts)]
 
 
-def _count(call: Call, counts: Mapping[str, int]) -> Action:
+def _count(call: Call, counts: Mapping[str, int]) -> list[Action]:
     facts: dict[str, Any] = {"model": call.model, "ttl": ledger_items.day_ttl(call)}
-    return "Update", add(ledger_items.usage_key(call), counts, facts)
+    return [("Update", add(key, counts, facts)) for key in ledger_items.usage_keys(call)]
 
 
 def _close(call: Call, before: CallState) -> Action:

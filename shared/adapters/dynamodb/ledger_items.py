@@ -9,8 +9,10 @@ from uuid import UUID
 
 from shared.adapters.dynamodb import items
 from shared.adapters.dynamodb.expressions import Item, Key, Value, plain
-from shared.ledger import ANSWER_KEPT_FOR, Call, CallState, StoredAnswer
+from shared.ledger import ANSWER_KEPT_FOR, Call, CallState, DayUsage, StoredAnswer
 
+SHARDS = 8
+USAGE_COUNTS = tuple(field.name for field in fields(DayUsage) if field.name not in {"day", "model"})
 _IDS = ("id", "owner", "document_id")
 _TIMES = ("started_at", "until", "ended_at")
 # More than a year, for a comparison with the year before.
@@ -47,8 +49,20 @@ def budget_key(owner: UUID, day: date) -> Key:
     return items.key(f"B#{owner}", f"{day.isoformat()}")
 
 
-def usage_key(call: Call) -> Key:
-    return items.key(f"B#{call.owner}", f"{call.day.isoformat()}#{call.model}")
+def usage_keys(call: Call) -> tuple[Key, Key]:
+    """Where a day's numbers are kept: the owner's, and everybody's, which are spread because everybody writes them."""
+    sort = f"{call.day.isoformat()}#{call.model}"
+    return items.key(f"B#{call.owner}", sort), items.key(f"B#ALL#{call.id.int % SHARDS}", sort)
+
+
+def usage_partitions(owner: UUID | None) -> list[str]:
+    return [f"B#{owner}"] if owner else [f"B#ALL#{shard}" for shard in range(SHARDS)]
+
+
+def usage_from(stored: Item) -> DayUsage:
+    values = plain(stored)
+    counts = {name: values.get(name, 0) for name in USAGE_COUNTS}
+    return DayUsage(day=date.fromisoformat(values["SK"].partition("#")[0]), model=values["model"], **counts)
 
 
 def call_values(call: Call) -> dict[str, Value | None]:

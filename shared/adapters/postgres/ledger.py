@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,7 @@ import psycopg
 
 from shared import log
 from shared.adapters.postgres.connection import Pool, Row, connected, fetch_all, fetch_one
-from shared.ledger import Admission, Call, CallState, StoredAnswer
+from shared.ledger import Admission, Call, CallState, DayUsage, StoredAnswer
 
 _log = log.get(__name__)
 
@@ -101,6 +101,14 @@ WHERE NOT EXISTS (
     AND state IN ('done', 'cached')
 )
 """  # noqa: S608
+_USAGE = """
+SELECT day, model, sum(calls)::bigint AS calls, sum(ambiguous)::bigint AS ambiguous, sum(cached)::bigint AS cached,
+       sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
+       sum(cost_micro_usd)::bigint AS cost_micro_usd, sum(saved_micro_usd)::bigint AS saved_micro_usd
+FROM llm_usage
+WHERE (%(owner)s::uuid IS NULL OR owner = %(owner)s) AND day BETWEEN %(since)s AND %(until)s
+GROUP BY day, model ORDER BY day DESC, model
+"""
 
 
 class PostgresCallLedger:
@@ -114,6 +122,10 @@ class PostgresCallLedger:
     async def calls(self, document_id: UUID, *, run: int) -> list[Call]:
         rows = await fetch_all(self._pool, _CALLS, {"document_id": document_id, "run": run})
         return [Call(**row | {"state": CallState(row["state"])}) for row in rows]
+
+    async def usage(self, owner: UUID | None, *, since: date, until: date) -> list[DayUsage]:
+        parameters = {"owner": owner, "since": since, "until": until}
+        return [DayUsage(**row) for row in await fetch_all(self._pool, _USAGE, parameters)]
 
     async def begin(self, call: Call, *, replace: bool, day_limit_micro_usd: int | None) -> Admission:
         parameters = _parameters(call) | {"limit": day_limit_micro_usd, "now": call.started_at}

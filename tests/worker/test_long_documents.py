@@ -1,0 +1,172 @@
+"""Long documents: what is cut where, asked how often, merged, and what the receipt says of what was read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.bootstrap import Backends
+from shared.errors import LLMInvalidOutputError
+from tests.support.openai_server import OpenAIServer
+from tests.support.paid_calls import analyzing, calls_of, claimed_again
+from worker_service.analyzers.chunks import ChunkCaps, plan_of, tokens_of
+from worker_service.analyzers.openai import OpenAIAnalyzer
+from worker_service.extractors import Extraction
+
+SMALL = ChunkCaps(chunk_tokens=200, overlap_tokens=20, max_chunks=16, max_tokens=100_000)
+
+Make = Callable[..., OpenAIAnalyzer]
+
+
+@given(
+    text=st.text(max_size=400),
+    chunk=st.integers(min_value=4, max_value=60),
+    overlap=st.integers(min_value=0, max_value=3),
+)
+def test_chunks_are_the_whole_text_in_order_and_fit(text: str, chunk: int, overlap: int) -> None:
+    plan = plan_of(text, ChunkCaps(chunk_tokens=chunk, overlap_tokens=overlap, max_chunks=1_000, max_tokens=10**6))
+    assert "".join(one.text[len(one.text) - one.chars :] for one in plan.chunks) == text
+    assert all(one.tokens <= chunk + 1 for one in plan.chunks)
+    assert plan.planned == len(plan.chunks)
+
+
+def test_cut_is_at_a_paragraph_before_a_line_before_a_sentence_before_a_word() -> None:
+    words = "alpha beta gamma delta "
+    for seam in ("\n\n", "\n", ". ", " "):
+        text = words * 10 + "end" + seam + words * 10
+        first, *_ = plan_of(text, ChunkCaps(chunk_tokens=len(words * 11) // 3, overlap_tokens=0)).chunks
+        assert first.text.endswith(seam.rstrip(" ") + " " if seam.endswith(" ") else seam)
+
+
+def test_chunk_repeats_the_end_of_the_one_before() -> None:
+    first, second, *_ = plan_of("word " * 500, SMALL).chunks
+    overlap = second.text[: len(second.text) - second.chars]
+    assert tokens_of(overlap) == SMALL.overlap_tokens
+    assert first.text.endswith(overlap)
+
+
+@pytest.mark.parametrize(
+    ("caps", "affordable", "chunks"),
+    [
+        ({"max_chunks": 2}, None, 2),
+        ({"max_tokens": 450}, None, 2),
+        ({}, 3, 3),
+        ({}, -1, 1),
+        ({"max_tokens": 1}, None, 1),
+    ],
+)
+def test_caps_leave_chunks_out_but_never_all(caps: dict[str, int], affordable: int | None, chunks: int) -> None:
+    settings: dict[str, Any] = {"chunk_tokens": 200, "overlap_tokens": 0, **caps}
+    plan = plan_of("word " * 1_000, ChunkCaps(**settings), affordable=affordable)
+    assert len(plan.chunks) == chunks
+    assert plan.planned == 9
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def make(server: OpenAIServer) -> AsyncIterator[Make]:
+    made: list[OpenAIAnalyzer] = []
+
+    def analyzer(**changes: Any) -> OpenAIAnalyzer:
+        options: dict[str, Any] = {"model": "gpt-4.1", "prices": {"gpt-4.1": (2.0, 8.0)}, "caps": SMALL}
+        made.append(
+            OpenAIAnalyzer(api_key="sk-test", base_url=server.base_url, backoff_seconds=0.001, **options | changes)
+        )
+        return made[-1]
+
+    yield analyzer
+    for one in made:
+        await one.aclose()
+
+
+def report_of(pages: int) -> Extraction:
+    """About 30 tokens a page, no two alike."""
+    text = "\n\n".join(
+        f"Page {page}: the turbine {uuid4().hex} was inspected and found sound." for page in range(pages)
+    )
+    return Extraction(text=text)
+
+
+def parts_received(server: OpenAIServer) -> list[str]:
+    return [call.document for call in server.calls if call.messages[-1].startswith("Part ")]
+
+
+async def test_long_document_is_read_whole_and_merged_by_one_more_call(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    extraction = report_of(40)
+    report = await make().analyze(extraction, calls=calls_of(backends, await analyzing(backends)), timeout_seconds=60)
+    parts, coverage = parts_received(server), report.coverage
+    assert len(parts) == len(server.calls) - 1 == coverage.chunks_planned == coverage.chunks_answered > 2
+    assert all(any(line in part for part in parts) for line in extraction.text.split("\n\n"))
+    assert (coverage.verdict, coverage.chars_analyzed) == ("complete", len(extraction.text))
+    assert (report.usage.calls, report.usage.cost_usd) == (len(server.calls), billed(server))
+
+
+def billed(server: OpenAIServer) -> float:
+    return sum(call.input_tokens * 2 + call.output_tokens * 8 for call in server.calls) / 1e6
+
+
+async def test_document_beyond_the_caps_is_read_in_part_and_the_receipt_says_how_much(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    extraction, caps = report_of(60), ChunkCaps(chunk_tokens=200, overlap_tokens=0, max_chunks=3)
+    calls = calls_of(backends, await analyzing(backends))
+    coverage = (await make(caps=caps).analyze(extraction, calls=calls, timeout_seconds=60)).coverage
+    read = "".join(sorted(parts_received(server), key=extraction.text.index))
+    assert extraction.text.startswith(read)
+    assert (coverage.verdict, coverage.chars_analyzed, coverage.chunks_answered) == ("partial", len(read), 3)
+    assert coverage.chunks_planned > 3
+
+
+async def test_chunks_are_no_more_than_the_documents_budget_pays_for(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    calls = calls_of(backends, await analyzing(backends), document_micro_usd=60_000)
+    report = await make().analyze(report_of(60), calls=calls, timeout_seconds=60)
+    assert report.coverage.verdict == "partial"
+    assert 1 < report.coverage.chunks_answered < report.coverage.chunks_planned
+    assert billed(server) < 0.06
+
+
+async def test_part_that_the_model_refuses_is_left_out(backends: Backends, make: Make, server: OpenAIServer) -> None:
+    server.script(["refusal"])
+    extraction = report_of(40)
+    calls = calls_of(backends, await analyzing(backends))
+    coverage = (await make().analyze(extraction, calls=calls, timeout_seconds=60)).coverage
+    assert coverage.chunks_answered == coverage.chunks_planned - 1
+    assert (coverage.verdict, coverage.chars_analyzed < len(extraction.text)) == ("partial", True)
+
+
+async def test_document_of_which_no_part_is_answered_fails(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    server.script(["refusal"] * 99)
+    with pytest.raises(LLMInvalidOutputError):
+        await make().analyze(report_of(20), calls=calls_of(backends, await analyzing(backends)), timeout_seconds=60)
+
+
+async def test_parts_that_were_answered_are_not_asked_about_again(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    extraction, document = report_of(40), await analyzing(backends)
+    server.script(["ok", "ok", "400"])
+    server.script(["401"] * 9)
+    with pytest.raises(Exception, match="refused the key"):
+        await make().analyze(extraction, calls=calls_of(backends, document), timeout_seconds=60)
+    answered, before = [call.document for call in server.calls if call.outcome == "ok"], len(server.calls)
+    server.forget_script()
+    calls = calls_of(backends, await claimed_again(backends, document))
+    report = await make().analyze(extraction, calls=calls, timeout_seconds=60)
+    assert not {call.document for call in server.calls[before:]} & set(answered)
+    assert report.coverage.verdict == "complete"

@@ -1,0 +1,102 @@
+"""Cutting a long text into chunks that a model can read, within caps. Knows no model and no prompt."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# A token is three bytes of UTF-8 or more in all but contrived texts: four in English, three in Chinese.
+BYTES_PER_TOKEN = 3
+# Where a cut hurts least, best first.
+_SEAMS = [re.compile(pattern) for pattern in (r"\n\n", r"\n", r"(?<=[.!?:])\s|\u3002", r"\s")]
+# A seam is looked for in the last part of a chunk only.
+_SEAM_WITHIN = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChunkCaps:
+    """`chunk_tokens` go into one call, `overlap_tokens` of them from the chunk before; a document has `max_chunks`
+    at most, and `max_tokens` in all."""
+
+    chunk_tokens: int = 32_000
+    overlap_tokens: int = 200
+    max_chunks: int = 16
+    max_tokens: int = 400_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunk:
+    """`chars` of the text are this chunk's own; what `text` has beyond them, it repeats of the chunk before."""
+
+    text: str
+    chars: int
+
+    @property
+    def tokens(self) -> int:
+        return tokens_of(self.text)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The chunks to be read; `planned` is how many the whole text would need."""
+
+    chunks: tuple[Chunk, ...]
+    planned: int
+
+
+def tokens_of(text: str) -> int:
+    """The most tokens that a text is likely to have."""
+    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+
+def plan_of(text: str, caps: ChunkCaps, *, affordable: int | None = None) -> Plan:
+    """Cut the text; what is beyond the caps, or beyond the number of chunks that are affordable, is left out."""
+    chunks = _cut(text, caps)
+    allowed = min(caps.max_chunks, len(chunks) if affordable is None else max(affordable, 1))
+    taken: list[Chunk] = []
+    tokens = 0
+    for chunk in chunks[:allowed]:
+        tokens += chunk.tokens
+        if taken and tokens > caps.max_tokens:
+            break
+        taken.append(chunk)
+    return Plan(chunks=tuple(taken), planned=len(chunks))
+
+
+def _cut(text: str, caps: ChunkCaps) -> list[Chunk]:
+    chunks: list[Chunk] = []
+    start = 0
+    while start < len(text) or not chunks:
+        room = caps.chunk_tokens - (caps.overlap_tokens if chunks else 0)
+        end = _seam(text, start, start + _fitting(text, start, room))
+        overlap = min(start, _fitting_before(text, start, caps.overlap_tokens)) if chunks else 0
+        chunks.append(Chunk(text=text[start - overlap : end], chars=end - start))
+        start = end
+    return chunks
+
+
+def _fitting(text: str, start: int, tokens: int) -> int:
+    """How many characters from `start` on fit into so many tokens: at least one."""
+    budget = tokens * BYTES_PER_TOKEN
+    # Every character has a byte at least, so that no more of the text has to be looked at.
+    fitting = text[start : start + budget].encode("utf-8", "replace")[:budget].decode("utf-8", "ignore")
+    return max(len(fitting), 1)
+
+
+def _fitting_before(text: str, end: int, tokens: int) -> int:
+    budget = tokens * BYTES_PER_TOKEN
+    if budget == 0:
+        return 0
+    return len(text[max(0, end - budget) : end].encode("utf-8", "replace")[-budget:].decode("utf-8", "ignore"))
+
+
+def _seam(text: str, start: int, end: int) -> int:
+    """The best place to cut at or before `end`."""
+    if end >= len(text):
+        return len(text)
+    first = end - (end - start) // _SEAM_WITHIN
+    for seam in _SEAMS:
+        found = [match.end() for match in seam.finditer(text, first, end)]
+        if found:
+            return found[-1]
+    return end

@@ -1,0 +1,132 @@
+"""One HTTP call to OpenAI's API, Responses or Chat Completions: bounded in time and size, its failures told apart.
+
+The only module that knows the SDK, which it imports by `open` and not before: it costs half a second to a second and
+45 MB that a worker without a key must not pay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import UUID
+
+from shared.analysis import Analysis
+from shared.errors import LLMTimeoutError, LLMUnavailableError
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, failure, invalid
+from worker_service.calls import CallFailedError
+
+if TYPE_CHECKING:
+    import openai
+    from openai import AsyncOpenAI
+
+Api = Literal["responses", "chat"]
+
+# A hundred times what an analysis is.
+_MAX_ANSWER_BYTES = 4_194_304
+_SCHEMA_NAME = "analysis"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """The instructions, and what they are about as a message of its own."""
+
+    instructions: str
+    content: str
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        return [{"role": "system", "content": self.instructions}, {"role": "user", "content": self.content}]
+
+
+class Endpoint:
+    def __init__(self, *, api_key: str, base_url: str | None, model: str, api: Api) -> None:
+        self._api_key = api_key
+        self._base_url = base_url
+        self.model = model
+        self._api = api
+        self._client: AsyncOpenAI | None = None
+        self._opening = asyncio.Lock()
+
+    async def open(self) -> AsyncOpenAI:
+        """Import the SDK in a thread and make the client, so that no document waits for it."""
+        async with self._opening:
+            if self._client is None:
+                self._client = await asyncio.to_thread(self._connect)
+            return self._client
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    async def ask(
+        self, prompt: Prompt, *, output_tokens: int, timeout_seconds: float, call_id: UUID
+    ) -> Answer | ChatAnswer:
+        """Make one call. Raises CallFailedError."""
+        client = await self.open()
+        import httpx2  # noqa: PLC0415 - see the module docstring.
+        import openai  # noqa: PLC0415
+
+        request = self._request(client, prompt, output_tokens)
+        try:
+            # The SDK's time-out restarts with every byte; this one does not.
+            async with (
+                asyncio.timeout(timeout_seconds),
+                # The call's id lets the provider's records and the ledger be compared.
+                request(timeout=timeout_seconds, extra_headers={"X-Client-Request-Id": str(call_id)}) as response,
+            ):
+                body = await _bounded(response.iter_bytes())
+        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
+            raise CallFailedError(LLMTimeoutError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
+        except openai.APIStatusError as exc:
+            raise _failure(exc) from None
+        except (openai.OpenAIError, httpx2.HTTPError):
+            raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
+        return Answer.read(body) if self._api == "responses" else ChatAnswer.read(body)
+
+    def _connect(self) -> AsyncOpenAI:
+        from openai import AsyncOpenAI  # noqa: PLC0415 - see the module docstring.
+
+        # The SDK's own retries would be calls that nobody counts.
+        client = AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
+        # Imports the rest of it here and not in the event loop.
+        _ = client.responses.with_streaming_response.create, client.chat.completions.with_streaming_response.create
+        return client
+
+    def _request(self, client: AsyncOpenAI, prompt: Prompt, output_tokens: int) -> Any:
+        """What is asked in either API's words; the answer is streamed so that its size can be bounded."""
+        schema = {"name": _SCHEMA_NAME, "strict": True, "schema": Analysis.model_json_schema()}
+        if self._api == "responses":
+            return partial(
+                client.responses.with_streaming_response.create,
+                model=self.model,
+                input=prompt.messages,
+                text={"format": {"type": "json_schema", **schema}},
+                max_output_tokens=output_tokens,
+                store=False,
+            )
+        return partial(
+            client.chat.completions.with_streaming_response.create,
+            model=self.model,
+            messages=prompt.messages,
+            response_format={"type": "json_schema", "json_schema": schema},
+            # The name that servers other than OpenAI's know.
+            max_tokens=output_tokens,
+        )
+
+
+async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > _MAX_ANSWER_BYTES:
+            raise invalid("The model's API answered with far more than an analysis.")
+    return bytes(body)
+
+
+def _failure(exc: openai.APIStatusError) -> CallFailedError:
+    body = exc.body if isinstance(exc.body, dict) else {}
+    message = str(body.get("message", ""))
+    return failure(status=exc.status_code, code=exc.code or exc.type, message=message, headers=exc.response.headers)
