@@ -17,7 +17,8 @@ from starlette.types import Receive, Scope, Send
 from api_service import problems
 from api_service.auth import Authenticator
 from api_service.dependencies import Services
-from api_service.event_stream import Encoder, Hub
+from api_service.frames import Encoder
+from api_service.hub import Hub
 from api_service.intake import Intake
 from api_service.request_log import RequestLog
 from api_service.routes import auth, documents, health, moves, stream, uploads, usage, users
@@ -115,6 +116,7 @@ def _api() -> APIRouter:
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
+    services.hub.open()
     hub = asyncio.create_task(services.hub.run())
     hub.add_done_callback(_stop_process)
     try:

@@ -12,7 +12,8 @@ from fastapi import Depends, Header, Path, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from api_service.auth import Authenticator, Caller
-from api_service.event_stream import Encoder, Hub
+from api_service.frames import Encoder
+from api_service.hub import Hub
 from api_service.intake import Intake
 from api_service.problems import ProblemError, invalid, not_found, unauthorized
 from api_service.tokens import TokenError

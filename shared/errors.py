@@ -10,6 +10,7 @@
     │   └── LeaseLostError        this worker's lease or fence is gone
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
     ├── NotNowError               ResultPending BudgetHeld ModelResting: nobody's failure, and no attempt
+    ├── FeedTrimmedError          what follows a place in a feed is no longer kept
     ├── BlobMissingError          the store knows the document, the bucket does not
     ├── IdempotencyMismatchError  same Idempotency-Key, different request
     └── DocumentError             why one document was refused or failed; `code` is public
@@ -100,6 +101,10 @@ class ModelRestingError(NotNowError):
 
 class BlobMissingError(DocrelayError):
     """The stored file is missing from the bucket."""
+
+
+class FeedTrimmedError(DocrelayError):
+    """The events after that place are no longer kept."""
 
 
 class IdempotencyMismatchError(DocrelayError):

@@ -80,7 +80,11 @@ class Settings(BaseSettings):
     stream_seconds: float = Field(300, gt=0)
     stream_heartbeat_seconds: float = Field(15, gt=0, le=15)
     stream_tick_seconds: float = Field(0.1, gt=0)
+    # Behind Lambda an answer arrives when it has ended, and holds a function until then.
+    stream_linger_seconds: float | None = Field(None, ge=0)
+    stream_max_bytes: int | None = Field(None, ge=1)
     max_streams_per_user: int = Field(100, ge=1)
+    max_streams: int = Field(5_000, ge=1)
 
     concurrency: int = Field(1, ge=1, le=100)
     # How many messages one receive may bring, if as many slots are free. Those of one group wait for each other.

@@ -9,20 +9,19 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.responses import StreamingResponse
 
 from api_service.auth import Caller
 from api_service.dependencies import Services, ServicesDep, caller, status_filter
-from api_service.event_stream import BYE, REAUTH, Listener, Stream
+from api_service.event_stream import Beginning, EventStreamResponse, Stream
+from api_service.frames import BYE, REAUTH
+from api_service.hub import Listener
 from api_service.intake import clean_folder
 from api_service.problems import ProblemError, unauthorized
 from api_service.routes import problems
 from api_service.tokens import TokenError
-from shared.events import DELETED, FeedEvent
+from shared.events import DELETED, FeedCursor, FeedEvent
 
 router = APIRouter(prefix="/documents", tags=["stream"])
-
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 async def listening_caller(
@@ -40,7 +39,7 @@ async def listening_caller(
 
 @router.get(
     "/stream",
-    response_class=StreamingResponse,
+    response_class=EventStreamResponse,
     responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 422, 429, 503)},
     openapi_extra={"security": [{"OAuth2PasswordBearer": []}]},
 )
@@ -52,37 +51,52 @@ async def stream(
     status: Annotated[str | None, Query(description="Only moves to this status.")] = None,
     cursor: Annotated[str | None, Query(description="Where to begin: `feed_cursor` of a list, or 0 for all.")] = None,
     last_event_id: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
+) -> EventStreamResponse:
     """Stream every move from now on, or from `Last-Event-ID` on.
 
     Frames: `status` (with an id), `reset` (the given id is of no use; begin at the cursor it carries), `reauth`
     and `bye` (the stream ends; resume with the last id). Comments keep an idle stream alive.
     """
-    owner, settings = caller.user.id, services.settings
-    if services.hub.count(owner) >= settings.max_streams_per_user:
-        raise ProblemError(
-            HTTPStatus.TOO_MANY_REQUESTS,
-            "too_many_streams",
-            f"At most {settings.max_streams_per_user} streams may be open at once.",
-            headers={"Retry-After": "5"},
-        )
+    _check_room(services, caller)
     wanted = _filter(document_id, clean_folder(folder or ""), _status(status))
     listener = _listener(services, caller, wanted)
     head = await services.hub.join(listener)
-    view = Stream(hub=services.hub, feed=services.backends.feed, encoder=services.encoder)
-    frames = view.frames(listener, cursor=last_event_id or cursor, head=head)
-    return StreamingResponse(frames, media_type="text/event-stream", headers=_HEADERS)
+    begin = Beginning.at(last_event_id or cursor, head)
+    view = Stream(feed=services.backends.feed, encoder=services.encoder)
+    return EventStreamResponse(
+        view.chunks(listener, begin=begin, head=head),
+        hub=services.hub,
+        listener=listener,
+        cursor=str(FeedCursor(epoch=head.epoch, seq=begin.after)),
+        max_bytes=services.settings.stream_max_bytes,
+    )
+
+
+def _check_room(services: Services, caller: Caller) -> None:
+    hub, settings = services.hub, services.settings
+    if hub.count(caller.user.id) >= settings.max_streams_per_user:
+        raise _too_many(f"At most {settings.max_streams_per_user} streams may be open at once.")
+    if hub.count_all() >= settings.max_streams:
+        raise _too_many("This server has no room for another stream. Try again shortly.")
+
+
+def _too_many(detail: str) -> ProblemError:
+    return ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", detail, headers={"Retry-After": "5"})
 
 
 def _listener(services: Services, caller: Caller, wanted: Callable[[FeedEvent], bool]) -> Listener:
     """A listener that ends with `bye` after the longest stream, or with `reauth` when its token does."""
     left_seconds = (caller.claims.expires_at - services.clock()).total_seconds()
     longest_seconds = services.settings.stream_seconds
-    now = asyncio.get_running_loop().time()
     # A ticket is good for opening only; the stream it opened lives its full time.
-    if left_seconds >= longest_seconds or caller.claims.kind == "ticket+jwt":
-        return Listener(owner=caller.user.id, ends_at=now + longest_seconds, farewell=BYE, wanted=wanted)
-    return Listener(owner=caller.user.id, ends_at=now + left_seconds, farewell=REAUTH, wanted=wanted)
+    whole = left_seconds >= longest_seconds or caller.claims.kind == "ticket+jwt"
+    return Listener(
+        owner=caller.user.id,
+        ends_at=asyncio.get_running_loop().time() + (longest_seconds if whole else left_seconds),
+        farewell=BYE if whole else REAUTH,
+        wanted=wanted,
+        linger_seconds=services.settings.stream_linger_seconds,
+    )
 
 
 def _status(raw: str | None) -> str | None:

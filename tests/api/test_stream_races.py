@@ -9,7 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from api_service.event_stream import BYE, Encoder, Hub, Listener, Stream
+from api_service.event_stream import Beginning, Stream
+from api_service.frames import BYE, Encoder
+from api_service.hub import Hub, Listener
 from shared.bootstrap import Backends
 from shared.document import Document
 from shared.events import FeedEvent, FeedHead
@@ -126,8 +128,8 @@ async def test_listener_whose_head_arrives_late_misses_nothing_when_another_join
     feed.may_arrive.set()
     head = await joining
     assert head.seq == 2
-    stream = Stream(hub=hub, feed=feed, encoder=Encoder(documents=backends.documents))
-    frames = stream.frames(late, cursor=None, head=head)
+    stream = Stream(feed=feed, encoder=Encoder(documents=backends.documents))
+    frames = a_view(stream, late, head)
     assert (await anext(frames)).startswith(b": connected")
     await me.move(document, S.COMPLETED)
     async with asyncio.timeout(30):
@@ -140,6 +142,10 @@ def a_listener(me: Caller) -> Listener:
     return Listener(owner=me.user.id, ends_at=ends_at, farewell=BYE, wanted=lambda _: True)
 
 
+def a_view(stream: Stream, listener: Listener, head: FeedHead) -> AsyncIterator[bytes]:
+    return stream.chunks(listener, begin=Beginning.at(None, head), head=head)
+
+
 # Red: before the stream has begun there is no task to cancel, and what does not fit into the queue is dropped.
 async def test_listener_that_is_overrun_before_its_stream_begins_misses_nothing(
     me: Caller, backends: Backends, hub: Hub, feed: LateFeed
@@ -147,15 +153,15 @@ async def test_listener_that_is_overrun_before_its_stream_begins_misses_nothing(
     feed.may_arrive.set()
     document = await me.document(S.PENDING)
     overrun, witness = a_listener(me), a_listener(me)
-    stream = Stream(hub=hub, feed=feed, encoder=Encoder(documents=backends.documents))
-    head, witnessed = await hub.join(overrun), stream.frames(witness, cursor=None, head=await hub.join(witness))
+    stream = Stream(feed=feed, encoder=Encoder(documents=backends.documents))
+    head, witnessed = await hub.join(overrun), a_view(stream, witness, await hub.join(witness))
     changes = moves(document, *[S.PROCESSING, S.PENDING] * 600)
     await backends.documents.apply(*changes)
     seen: list[int] = []
     one_more: Document | None = None
     async with asyncio.timeout(60):
         assert [seq async for seq in sequence(witnessed, last=1202)] == list(range(3, 1203))
-        async for seq in sequence(stream.frames(overrun, cursor=None, head=head), last=1203):
+        async for seq in sequence(a_view(stream, overrun, head), last=1203):
             seen.append(seq)
             if overrun.queue.empty() and one_more is None:
                 one_more = await me.move(changes[-1].after, S.PROCESSING)
@@ -163,11 +169,12 @@ async def test_listener_that_is_overrun_before_its_stream_begins_misses_nothing(
     assert seen == list(range(3, 3 + len(seen)))
 
 
-async def sequence(frames: AsyncIterator[bytes], *, last: int) -> AsyncIterator[int]:
+async def sequence(chunks: AsyncIterator[bytes], *, last: int) -> AsyncIterator[int]:
     """The `seq` of each event, up to `last` or to the end."""
-    async for frame in frames:
-        if frame.startswith(b"id: "):
-            seq = int(frame.partition(b"\n")[0].partition(b".")[2])
-            yield seq
-            if seq == last:
-                return
+    async for chunk in chunks:
+        for line in chunk.splitlines():
+            if line.startswith(b"id: "):
+                seq = int(line.partition(b".")[2])
+                yield seq
+                if seq == last:
+                    return
