@@ -23,6 +23,7 @@ from shared.ports import (
     IdempotencyStore,
     JobQueue,
     MessageSource,
+    Retention,
 )
 from shared.settings import Settings
 
@@ -41,6 +42,7 @@ class Backends:
     idempotency: IdempotencyStore
     accounts: AccountStore
     ledger: CallLedger
+    retention: Retention
 
     async def ping(self) -> None:
         """Raise BackendUnavailableError unless all of them answer."""
@@ -121,6 +123,7 @@ async def _postgres(
     from shared.adapters.postgres.feed import PostgresFeed  # noqa: PLC0415
     from shared.adapters.postgres.idempotency import PostgresIdempotencyStore  # noqa: PLC0415
     from shared.adapters.postgres.ledger import PostgresCallLedger  # noqa: PLC0415
+    from shared.adapters.postgres.retention import PostgresRetention  # noqa: PLC0415
 
     url = settings.database_url.get_secret_value()
     async with open_pool(url, size=_POOL_SIZE + settings.concurrency) as pool:
@@ -133,6 +136,7 @@ async def _postgres(
             idempotency=PostgresIdempotencyStore(pool=pool),
             accounts=PostgresAccountStore(pool=pool),
             ledger=PostgresCallLedger(pool=pool),
+            retention=PostgresRetention(pool=pool),
         )
 
 
@@ -145,6 +149,7 @@ async def _dynamodb(
     from shared.adapters.dynamodb.feed import DynamoDBFeed  # noqa: PLC0415
     from shared.adapters.dynamodb.idempotency import DynamoDBIdempotencyStore  # noqa: PLC0415
     from shared.adapters.dynamodb.ledger import DynamoDBCallLedger  # noqa: PLC0415
+    from shared.adapters.dynamodb.retention import DynamoDBRetention  # noqa: PLC0415
     from shared.adapters.dynamodb.table import Table, open_client  # noqa: PLC0415
 
     async with open_client(settings, session) as client:
@@ -154,10 +159,11 @@ async def _dynamodb(
             queue=queue,
             dead_letters=queue.dead_letters,
             documents=DynamoDBDocumentStore(table=table),
-            feed=DynamoDBFeed(table=table),
+            feed=DynamoDBFeed(table=table, clock=utc_now),
             idempotency=DynamoDBIdempotencyStore(table=table, clock=utc_now),
             accounts=DynamoDBAccountStore(table=table),
             ledger=DynamoDBCallLedger(table=table),
+            retention=DynamoDBRetention(table=table),
         )
 
 

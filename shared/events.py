@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 _CURSOR = re.compile(r"([0-9a-f]{1,32})\.(0|[1-9][0-9]{0,17})")
+# How long an event can be read; then its place in the feed is below the floor.
+FEED_KEPT_FOR = timedelta(days=7)
 # A deleted document leaves the feed under this status.
 DELETED = "deleted"
 

@@ -154,7 +154,19 @@ class Feed(Protocol):
         ...
 
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
-        """Events with `seq > after`, in order."""
+        """Events with `seq > after`, in order and without a hole.
+
+        Raises FeedTrimmedError when what follows `after` is no longer kept.
+        """
+        ...
+
+
+class Retention(Protocol):
+    async def trim(self, *, now: datetime) -> int:
+        """Take away some of what is kept no longer: events after FEED_KEPT_FOR, expired answers and log-ins.
+
+        Returns how many events went; there may be more until it returns 0. Any number of callers is harmless.
+        """
         ...
 
 

@@ -9,18 +9,20 @@ import asyncio
 import random
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 
 from shared import log
 from shared.clock import Clock, NewId
 from shared.document import CLOCK_SKEW, SEND_GRACE, Change, Document, DocumentStatus, Failure, advance
 from shared.errors import AttemptsExhaustedError, BackendUnavailableError, MoveError
 from shared.moves import commit, dispatch
-from shared.ports import BlobStore, DocumentStore, JobQueue
+from shared.ports import BlobStore, DocumentStore, JobQueue, Retention
 from worker_service.disposition import failure_of
 
 _log = log.get(__name__)
 
 _BATCH = 50
+_TRIM_EVERY = timedelta(hours=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,15 +30,20 @@ class Reconciler:
     documents: DocumentStore
     blobs: BlobStore
     queue: JobQueue
+    retention: Retention
     max_attempts: int
     clock: Clock
     new_id: NewId
 
     async def run(self, stopping: asyncio.Event, *, every_seconds: float) -> None:
-        """Sweep until `stopping` is set."""
+        """Sweep until `stopping` is set, and trim now and every hour."""
+        trim_at = self.clock()
         while not stopping.is_set():
             try:
                 await self.clear(stopping)
+                if self.clock() >= trim_at:
+                    await self.trim(stopping)
+                    trim_at = self.clock() + _TRIM_EVERY
             except BackendUnavailableError as exc:
                 _log.warning("sweep.failed", cause=str(exc))
             # Workers that start together shall not sweep together.
@@ -62,6 +69,11 @@ class Reconciler:
                 _log.warning("sweep.put_off", document_id=str(document.id), cause=str(exc))
                 await self.documents.postpone(document, due_at=self.clock() + SEND_GRACE)
         return len(due)
+
+    async def trim(self, stopping: asyncio.Event) -> None:
+        """Take away what is kept no longer, unless `stopping` is set."""
+        while not stopping.is_set() and (count := await self.retention.trim(now=self.clock())):
+            _log.info("feed.trimmed", events=count)
 
     async def _settle(self, document: Document) -> None:
         match document.status:

@@ -14,6 +14,7 @@ def reconciler_of(settings: Settings, backends: Backends) -> Reconciler:
         documents=backends.documents,
         blobs=backends.blobs,
         queue=backends.queue,
+        retention=backends.retention,
         max_attempts=settings.max_attempts,
         clock=utc_now,
         new_id=uuid7,

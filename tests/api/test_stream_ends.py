@@ -70,6 +70,60 @@ async def test_stream_ends_with_bye_and_is_resumed_where_it_ended(stack_settings
     check_bye(end)
 
 
+async def test_stream_that_may_not_linger_ends_after_its_first_events_live_or_replayed(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    async with calling_with(stack_settings, backends, stream_linger_seconds=0) as me:
+        async with listening(me.client) as stream:
+            document = await me.document(S.PENDING)
+            *events, bye = [block for block in await stream.rest() if block.event]
+        check_bye(bye)
+        assert [event.data["status"] for event in events] == ["uploaded", "pending"][: len(events)] != []
+        document = await me.move(document, S.PROCESSING)
+        async with listening(me.client, last_event_id=events[-1].id) as stream:
+            *rest, bye = [block for block in await stream.rest() if block.event]
+    check_bye(bye)
+    assert [event.data["version"] for event in events + rest] == [1, 2, 3]
+
+
+async def test_stream_that_may_not_linger_waits_for_an_event_that_passes_its_filter(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    async with (
+        calling_with(stack_settings, backends, stream_linger_seconds=0) as me,
+        listening(me.client, cursor="0", status="failed") as stream,
+    ):
+        await me.document(S.PROCESSING)
+        await me.document(S.FAILED)
+        failed, bye = await stream.events(2)
+    assert failed.data["status"] == "failed"
+    check_bye(bye)
+
+
+async def test_stream_ends_after_so_many_bytes_and_the_next_goes_on(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    seen: list[Block] = []
+    async with calling_with(stack_settings, backends, stream_max_bytes=500) as me:
+        await me.document(S.COMPLETED)
+        while len(seen) < 5:
+            async with listening(me.client, last_event_id=seen[-1].id if seen else "0") as stream:
+                *events, bye = [block for block in await stream.rest() if block.event]
+            check_bye(bye)
+            assert 0 < len(events) < 5
+            seen += events
+    assert [event.data["version"] for event in seen] == [1, 2, 3, 4, 5]
+
+
+async def test_answer_says_where_the_stream_begins(stack_settings: Settings, backends: Backends) -> None:
+    async with calling_with(stack_settings, backends) as me:
+        await me.document(S.PENDING)
+        current = await me.cursor()
+        for asked, begins in {"": current, "0": f"{current.partition('.')[0]}.0", "useless": current}.items():
+            async with listening(me.client, **{"cursor": asked} if asked else {}) as stream:
+                assert stream.answer.headers["feed-cursor"] == begins
+
+
 async def test_stream_of_a_foreign_document_stays_silent_to_its_end(
     stack_settings: Settings, backends: Backends
 ) -> None:
@@ -123,6 +177,18 @@ async def test_too_many_streams_of_one_user_are_refused_until_one_ends(
             return (await answer_of(me.client)).status_code == 200
 
         await until(accepted)
+
+
+async def test_streams_of_all_users_together_are_limited(stack_settings: Settings, backends: Backends) -> None:
+    async with AsyncExitStack() as stack:
+        me = await stack.enter_async_context(calling_with(stack_settings, backends, max_streams=2))
+        base_url = str(me.client.base_url.join("/")).rstrip("/")
+        stranger = await stack.enter_async_context(calling(base_url, stack_settings, backends))
+        for caller in (me, stranger):
+            await stack.enter_async_context(listening(caller.client))
+        for caller in (me, stranger):
+            answer = await answer_of(caller.client)
+            assert (answer.status_code, answer.json()["code"]) == (429, "too_many_streams")
 
 
 @asynccontextmanager

@@ -49,17 +49,34 @@ async def due(
     limit: int | None = None,
 ) -> list[UUID]:
     """The documents that are due until then, or ever, longest due first."""
+    found = await _in_shard(table, items.DUE_SHARD, until=until, where=where, given=given or {}, limit=limit)
+    return [_document_id(one) for one in found]
+
+
+async def feeds(table: Table, *, until: datetime | None = None, limit: int | None = None) -> list[UUID]:
+    """The owners whose feeds are due to be trimmed until then; without a time, of all feeds."""
+    found = await _in_shard(table, items.FEED_SHARD, until=until, limit=limit)
+    return [items.feed_owner(one) for one in found]
+
+
+async def _in_shard(
+    table: Table,
+    shard: str,
+    *,
+    until: datetime | None,
+    where: str = "",
+    given: Values | None = None,
+    limit: int | None,
+) -> list[Item]:
     # "$" sorts right behind the "#" between time and id.
     last = f"{iso(until)}$" if until else None
     request = expressed(
-        {**(given or {}), "shard": items.DUE_SHARD, "last": last},
-        KeyConditionExpression=_all_of({"#due_shard = :shard": items.DUE_SHARD, "#due_order < :last": last}),
+        {**(given or {}), "shard": shard, "last": last},
+        KeyConditionExpression=_all_of({"#due_shard = :shard": shard, "#due_order < :last": last}),
         FilterExpression=where,
     )
     paging = {"Limit": limit} if limit else {}
-    return [
-        _document_id(one) for one in await table.query({"IndexName": items.DUE_INDEX, **request, **paging}, limit=limit)
-    ]
+    return await table.query({"IndexName": items.DUE_INDEX, **request, **paging}, limit=limit)
 
 
 def _all_of(conditions: Values) -> str:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.adapters.dynamodb.expressions import Item, Key, Value, Values, iso, plain
 from shared.analysis import Report
 from shared.document import Change, Document, DocumentStatus, Failure, HistoryEntry, Lease
-from shared.events import DELETED, FeedEvent, FeedHead
+from shared.events import DELETED, FEED_KEPT_FOR, FeedEvent, FeedHead
 
 # One partition, so that a sweep is one request, idle ones included. It takes about 1,000 writes a second, which is
 # some 200 documents a second; another shard for every so many more.
 DUE_SHARD = "0"
+FEED_SHARD = "feeds"
 # An index is only eventually consistent: it says where to look, and what it says is read again from the table.
 DUE_INDEX = "due"
 LIST_INDEX = "list"
@@ -29,6 +30,8 @@ _PLAIN = (
 # fmt: on
 _IDS = ("owner", "write_id")
 _TIMES = ("created_at", "updated_at")
+# Time to live must not be faster than those who raise the floor of a feed, even after some days without a worker.
+_TRIM_GRACE = timedelta(days=7)
 # What a tombstone gives up. The Document needs its texts, so they are empty rather than gone.
 TOMBSTONE: Values = {
     **dict.fromkeys(("filename", "folder", "sha256", "blob_key"), ""),
@@ -160,6 +163,7 @@ def event_values(change: Change, seq: int) -> dict[str, Value | None]:
         "reason": change.entry.reason,
         "error_code": failure.code if failure else None,
         "error_detail": failure.detail if failure else None,
+        "ttl": int((after.updated_at + FEED_KEPT_FOR + _TRIM_GRACE).timestamp()),
     }
 
 
@@ -180,8 +184,18 @@ def event_from(stored: Item) -> FeedEvent:
     )
 
 
-def new_head_values(owner: UUID, *, seq: int = 0) -> dict[str, Value | None]:
-    return {**head_key(owner), "epoch": secrets.token_hex(4), "seq": seq, "floor": 0}
+def new_head_values(owner: UUID, *, at: datetime, seq: int = 0) -> dict[str, Value | None]:
+    place = trim_values(owner, at + FEED_KEPT_FOR)
+    return {**head_key(owner), "epoch": secrets.token_hex(4), "seq": seq, "floor": 0, **place}
+
+
+def trim_values(owner: UUID, at: datetime) -> dict[str, Value | None]:
+    """The feed's place in the due index, in a shard of its own: when to look for events that are too old."""
+    return {"due_shard": FEED_SHARD, "due_order": f"{iso(at)}#{owner}"}
+
+
+def feed_owner(stored: Item) -> UUID:
+    return UUID(plain(stored)["PK"].removeprefix("F#"))
 
 
 def head_from(stored: Item) -> FeedHead:

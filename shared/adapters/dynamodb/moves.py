@@ -75,8 +75,8 @@ class MoveTransaction:
         return update(items.document_key(first.id), values, condition=SAME, given=identity(first))
 
     def _head(self) -> Action:
-        owner, rise = self.changes[0].before.owner, len(self.changes)
+        owner, rise, at = self.changes[0].before.owner, len(self.changes), self.changes[0].after.updated_at
         if self.head is None:
-            return "Put", put(items.new_head_values(owner, seq=rise), condition=NEW)
+            return "Put", put(items.new_head_values(owner, at=at, seq=rise), condition=NEW)
         risen = {"seq": self.head.seq + rise}
         return "Update", update(items.head_key(owner), risen, condition="#seq = :seq", given={"seq": self.head.seq})

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.adapters.postgres.connection import Pool, execute, fetch_all
 from shared.adapters.postgres.rows import event_from
+from shared.errors import FeedTrimmedError
 from shared.events import FeedEvent, FeedHead
 
 _HEADS = "SELECT owner, epoch, seq, floor FROM feed_heads WHERE owner = ANY(%(owners)s)"
@@ -31,7 +32,15 @@ class PostgresFeed:
 
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         parameters = {"owner": owner, "after": after, "limit": limit}
-        return [event_from(row) for row in await fetch_all(self._pool, _EVENTS, parameters)]
+        events = [event_from(row) for row in await fetch_all(self._pool, _EVENTS, parameters)]
+        # Numbers follow each other, so only trimming leaves a hole, or nothing, behind a place in the feed.
+        if events[0].seq > after + 1 if events else after < await self._floor(owner):
+            raise FeedTrimmedError
+        return events
+
+    async def _floor(self, owner: UUID) -> int:
+        heads = await self._heads([owner])
+        return heads[owner].floor if heads else 0
 
     async def _heads(self, owners: Sequence[UUID]) -> dict[UUID, FeedHead]:
         return {
