@@ -151,3 +151,17 @@ def test_parser_child_asks_for_no_backend_or_model() -> None:
 
 def test_command_line_asks_for_neither_service() -> None:
     assert asked_for("tools.lock", ["docrelay.cli"]) & {"api_service", "worker_service", "fastapi", "openai"} == set()
+
+
+def test_client_asks_for_nothing_of_the_services() -> None:
+    services = {
+        "api_service",
+        "worker_service",
+        "aiobotocore",
+        "fastapi",
+        "httpx",
+        "pydantic",
+        "starlette",
+        "structlog",
+    }
+    assert asked_for("tools.lock", ["docrelay.client"]) & (services | TOOLS) == set()

@@ -1,0 +1,216 @@
+"""A typed client of the API: log-in, reading, the stream without a gap. It needs httpx2, and nothing of the services.
+
+async with Client("http://127.0.0.1:8000", auth=Login("admin", password)) as client:
+    page = await client.documents()
+    async for event in client.events(cursor=page.feed_cursor):
+        ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncGenerator, Generator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+from uuid import UUID
+
+import httpx2
+
+from shared.errors import DocrelayError
+
+JSON = Mapping[str, Any]
+
+# The server sends something every 15 s at least.
+_TIMEOUT = httpx2.Timeout(30, read=45)
+_RETRY_SECONDS = 1.0
+_RETRY_SECONDS_MAX = 30.0
+# A completed document's result comes with its event.
+_MAX_EVENT_BYTES = 64 * 1024 * 1024
+_PASSING = {408, 429, 500, 502, 503, 504}
+
+
+class RequestRefusedError(DocrelayError):
+    """The API refused a request; `problem` is its answer (RFC 9457)."""
+
+    def __init__(self, status: int, problem: JSON) -> None:
+        super().__init__(f"{status} {problem.get('detail') or problem.get('title') or ''}".strip())
+        self.status = status
+        self.problem = problem
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One move of a document. Of a deleted document no more than id and status is left.
+
+    `cursor` is this event's place in the feed: `events(cursor=...)` goes on right after it, in another process too.
+    """
+
+    cursor: str
+    document_id: UUID
+    status: str
+    filename: str = ""
+    folder: str = ""
+    version: int = 0
+    at: datetime | None = None
+    attempt: int = 0
+    reason: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    analysis_result: JSON | None = None
+    coverage: JSON | None = None
+
+    @classmethod
+    def of(cls, sent: httpx2.ServerSentEvent) -> Event:
+        """What this version does not know is left out."""
+        fields = {name: value for name, value in json.loads(sent.data).items() if name in cls.__slots__}
+        if "at" in fields:
+            fields["at"] = datetime.fromisoformat(fields["at"])
+        return cls(**fields | {"cursor": sent.id, "document_id": UUID(fields["document_id"])})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reset:
+    """Events were missed that the server no longer keeps: read what you need anew. The stream goes on at `cursor`."""
+
+    cursor: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Page:
+    """Documents, newest first. `feed_cursor`: where a stream has to begin to tell of every move after this answer."""
+
+    items: list[JSON]
+    next_cursor: str | None
+    feed_cursor: str
+
+
+class Login(httpx2.Auth):
+    """Logs in with name and password, and again whenever the token is refused."""
+
+    def __init__(self, username: str, password: str) -> None:
+        self._credentials = {"username": username, "password": password}
+        self._header = ""
+        self._turn = asyncio.Lock()
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        for _ in range(2):
+            used = self._header
+            if used:
+                request.headers["Authorization"] = used
+                response = yield request
+                if response.status_code != httpx2.codes.UNAUTHORIZED:
+                    return
+            async with self._turn:
+                # Unless another request has done it meanwhile.
+                if self._header == used:
+                    answer = yield httpx2.Request("POST", _login_url(request.url), json=self._credentials)
+                    self._header = f"Bearer {(await _accepted(answer))['access_token']}"
+        request.headers["Authorization"] = self._header
+        yield request
+
+
+class Token(httpx2.Auth):
+    """An access token from elsewhere. When it expires, requests are refused."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        yield request
+
+
+class Client:
+    """`http`: a client of your own, for proxies, certificates or another transport; it stays open."""
+
+    def __init__(self, base_url: str, *, auth: httpx2.Auth, http: httpx2.AsyncClient | None = None) -> None:
+        self._base_url = f"{base_url.rstrip('/')}/api/v1"
+        self._auth = auth
+        self._http = http or httpx2.AsyncClient()
+        self._owned = http is None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._owned:
+            await self._http.aclose()
+
+    async def documents(self, **query: str) -> Page:
+        """One page of the caller's documents; `status`, `folder`, `limit` and `cursor` narrow and continue it."""
+        answer = await self._get("/documents", query)
+        return Page(items=answer["items"], next_cursor=answer["next_cursor"], feed_cursor=answer["feed_cursor"])
+
+    async def document(self, document_id: UUID) -> JSON:
+        """One document with its analysis, receipts and history."""
+        return await self._get(f"/documents/{document_id}", {})
+
+    async def events(self, *, cursor: str | None = None, **query: str) -> AsyncGenerator[Event | Reset]:
+        """Every event after `cursor` (from now on without one, "0": all that is kept), in order, each once, for ever.
+
+        Goes on by itself after a lost connection, a restarted server or an expired token. `document_id`, `folder` and
+        `status` narrow it. Raises RequestRefusedError for what does not pass by itself, and httpx2.TransportError when
+        the very first connection fails.
+        """
+        connected, failures = False, 0
+        while True:
+            try:
+                async with self._stream(query, cursor) as answer:
+                    if answer.status_code in _PASSING:
+                        raise httpx2.ReadError(f"The API answered {answer.status_code}.")
+                    if not answer.is_success:
+                        await _accepted(answer)
+                    connected, failures = True, 0
+                    if cursor in {None, "0"}:
+                        cursor = answer.headers.get("Feed-Cursor", cursor)
+                    async for sent in httpx2.EventSource(answer, max_event_size=_MAX_EVENT_BYTES):
+                        if (told := _told(sent)) is not None:
+                            cursor = told.cursor
+                            yield told
+            except httpx2.TransportError:
+                if not connected:
+                    raise
+                failures += 1
+            # Clients that lost the same server shall not come back together.
+            longest = min(_RETRY_SECONDS * 2 ** max(failures - 1, 0), _RETRY_SECONDS_MAX)
+            await asyncio.sleep(random.uniform(0, longest))  # noqa: S311
+
+    def _stream(self, query: Mapping[str, str], cursor: str | None) -> Any:
+        return self._http.stream(
+            "GET",
+            f"{self._base_url}/documents/stream",
+            params=query,
+            headers={"Last-Event-ID": cursor} if cursor else {},
+            auth=self._auth,
+            timeout=_TIMEOUT,
+        )
+
+    async def _get(self, path: str, query: Mapping[str, str]) -> JSON:
+        answer = await self._http.get(f"{self._base_url}{path}", params=query, auth=self._auth, timeout=_TIMEOUT)
+        return await _accepted(answer)
+
+
+def _told(sent: httpx2.ServerSentEvent) -> Event | Reset | None:
+    """None for what is only about the connection."""
+    if sent.event == "status":
+        return Event.of(sent)
+    return Reset(cursor=json.loads(sent.data)["cursor"]) if sent.event == "reset" else None
+
+
+async def _accepted(answer: httpx2.Response) -> dict[str, Any]:
+    """The answer's JSON. Raises RequestRefusedError."""
+    await answer.aread()
+    try:
+        content = answer.json()
+    except json.JSONDecodeError:
+        content = {}
+    if not answer.is_success:
+        raise RequestRefusedError(answer.status_code, content)
+    return dict(content)
+
+
+def _login_url(url: httpx2.URL) -> httpx2.URL:
+    return url.copy_with(raw_path=url.raw_path.partition(b"/api/v1/")[0] + b"/api/v1/auth/login")
