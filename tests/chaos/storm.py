@@ -26,6 +26,7 @@ from shared.bootstrap import Backends, open_backends, provision, upgrade_databas
 from shared.clock import utc_now
 from shared.settings import Settings
 from tests.chaos.cluster import cluster, killing
+from tests.chaos.stream_load import load
 from tests.chaos.stream_readers import Breaking, Fact, LambdaReader, Tally, client_of, follow
 from tests.conftest import settings_for
 from tests.support.builders import S, moves, new_document
@@ -145,6 +146,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=Plan.clients)
     parser.add_argument("--events", type=int, default=Plan.events)
     parser.add_argument("--events-per-second", type=float, default=Plan.events_per_second)
+    parser.add_argument("--connects", type=int, default=10_000, help="to one process, after the storm; 0 for none")
+    parser.add_argument("--open-streams", type=int, default=2_000, help="when that process is told to stop")
     parser.add_argument("--seed", type=int, default=None, help="of the cuts and kills, which real time shifts anyway")
     return parser.parse_args()
 
@@ -164,6 +167,8 @@ async def main() -> int:
             print(f"Storm on {args.store}, {utc_now():%Y-%m-%d}")
             outcome = await storm(settings, plan, folder)
             outcome.show()
+            if args.connects:
+                (await load(settings, folder, connects=args.connects, open_streams=args.open_streams)).show()
     return 0 if outcome.clean else 1
 
 
