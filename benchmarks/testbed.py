@@ -76,14 +76,14 @@ async def set_up(settings: Settings) -> None:
 
 
 def api(settings: Settings, folder: Path, **changed: str) -> Api:
-    return Api(port=settings.port, environment=_environment(settings) | changed, log_path=folder / "api.log")
+    return Api(port=settings.port, environment=environment(settings) | changed, log_path=folder / "api.log")
 
 
 def worker(settings: Settings, folder: Path) -> Worker:
-    return Worker(number=1, environment=_environment(settings), log_path=folder / "worker.log", quiet=False)
+    return Worker(number=1, environment=environment(settings), log_path=folder / "worker.log", quiet=False)
 
 
-def _environment(settings: Settings) -> dict[str, str]:
+def environment(settings: Settings) -> dict[str, str]:
     assert settings.aws_endpoint_url is not None
     assert settings.jwt_secret is not None
     return {

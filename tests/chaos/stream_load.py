@@ -102,7 +102,7 @@ async def connect(client: httpx2.AsyncClient, times: int) -> None:
 async def settled(process: psutil.Process, idle: int) -> Use:
     """When the process has seen the last client leave, or after a while when it holds on to something."""
     until = time.monotonic() + _LET_GO_SECONDS
-    while process.num_fds() > idle and time.monotonic() < until:
+    while process.num_fds() > idle and time.monotonic() < until:  # noqa: ASYNC110 - it is in another process
         await asyncio.sleep(0.1)
     return Use.of(process)
 
