@@ -21,7 +21,7 @@ from api_service.frames import Encoder
 from api_service.hub import Hub
 from api_service.intake import Intake
 from api_service.request_log import RequestLog
-from api_service.routes import auth, documents, health, moves, stream, uploads, usage, users
+from api_service.routes import admin_stream, auth, documents, health, moves, stream, uploads, usage, users
 from api_service.tokens import Tokens
 from shared import log
 from shared.adapters.argon2 import Argon2Passwords
@@ -62,7 +62,7 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.include_router(health.router)
-    app.include_router(_api(), prefix=PREFIX)
+    app.include_router(_api(settings), prefix=PREFIX)
     # The page and its script come from a wheel: /docs works without a network.
     fastapi_swagger.patch_fastapi(app)
     return app
@@ -100,12 +100,14 @@ def assemble(settings: Settings, backends: Backends) -> Services:
     )
 
 
-def _api() -> APIRouter:
+def _api(settings: Settings) -> APIRouter:
     api = APIRouter()
     api.include_router(auth.router)
     api.include_router(users.router)
     # Before the documents: /documents/stream must not be taken for a document's id.
     api.include_router(stream.router)
+    if settings.admin_stream_tick_seconds is not None:
+        api.include_router(admin_stream.router)
     api.include_router(uploads.router)
     api.include_router(documents.router)
     api.include_router(moves.router)

@@ -96,11 +96,10 @@ class Bench:
 
     async def user(self) -> User:
         """Somebody who has no password and needs none."""
-        no_password = "-"
         user = User(
             id=uuid7(),
             name=f"listener-{uuid4().hex}",
-            password_hash=no_password,
+            password_hash="-",  # noqa: S106
             role=Role.USER,
             created_at=utc_now(),
         )

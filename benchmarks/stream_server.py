@@ -39,6 +39,9 @@ class CountingFeed:
         self._counts.update({"head reads": 1, "heads": len(owners)})
         return await self._feed.heads(owners)
 
+    async def owners(self) -> list[UUID]:
+        return await self._feed.owners()
+
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         self._counts["event reads"] += 1
         return await self._feed.events(owner, after=after, limit=limit)

@@ -153,6 +153,10 @@ class Feed(Protocol):
         """Every owner's head in one read; an owner without events yet gets one as well."""
         ...
 
+    async def owners(self) -> list[UUID]:
+        """Everybody who has a feed; one that has just begun may be missing for a moment."""
+        ...
+
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         """Events with `seq > after`, in order and without a hole.
 

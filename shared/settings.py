@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     # Behind Lambda an answer arrives when it has ended, and holds a function until then.
     stream_linger_seconds: float | None = Field(None, ge=0)
     stream_max_bytes: int | None = Field(None, ge=1)
+    # None: an admin has no stream over all owners.
+    admin_stream_tick_seconds: float | None = Field(None, gt=0)
     max_streams_per_user: int = Field(100, ge=1)
     max_streams: int = Field(5_000, ge=1)
 

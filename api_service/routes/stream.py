@@ -57,9 +57,7 @@ async def stream(
     Frames: `status` (with an id), `reset` (the given id is of no use; begin at the cursor it carries), `reauth`
     and `bye` (the stream ends; resume with the last id). Comments keep an idle stream alive.
     """
-    _check_room(services, caller)
-    wanted = _filter(document_id, clean_folder(folder or ""), _status(status))
-    listener = _listener(services, caller, wanted)
+    listener = open_listener(services, caller, event_filter(document_id, folder, status))
     head = await services.hub.join(listener)
     begin = Beginning.at(last_event_id or cursor, head)
     view = Stream(feed=services.backends.feed, encoder=services.encoder)
@@ -69,6 +67,25 @@ async def stream(
         listener=listener,
         cursor=str(FeedCursor(epoch=head.epoch, seq=begin.after)),
         max_bytes=services.settings.stream_max_bytes,
+    )
+
+
+def open_listener(services: Services, caller: Caller, wanted: Callable[[FeedEvent], bool]) -> Listener:
+    """A listener that ends with `bye` after the longest stream, or with `reauth` when its token does.
+
+    Raises ProblemError when there is no room for another.
+    """
+    _check_room(services, caller)
+    left_seconds = (caller.claims.expires_at - services.clock()).total_seconds()
+    longest_seconds = services.settings.stream_seconds
+    # A ticket is good for opening only; the stream it opened lives its full time.
+    whole = left_seconds >= longest_seconds or caller.claims.kind == "ticket+jwt"
+    return Listener(
+        owner=caller.user.id,
+        ends_at=asyncio.get_running_loop().time() + (longest_seconds if whole else left_seconds),
+        farewell=BYE if whole else REAUTH,
+        wanted=wanted,
+        linger_seconds=services.settings.stream_linger_seconds,
     )
 
 
@@ -84,32 +101,20 @@ def _too_many(detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.TOO_MANY_REQUESTS, "too_many_streams", detail, headers={"Retry-After": "5"})
 
 
-def _listener(services: Services, caller: Caller, wanted: Callable[[FeedEvent], bool]) -> Listener:
-    """A listener that ends with `bye` after the longest stream, or with `reauth` when its token does."""
-    left_seconds = (caller.claims.expires_at - services.clock()).total_seconds()
-    longest_seconds = services.settings.stream_seconds
-    # A ticket is good for opening only; the stream it opened lives its full time.
-    whole = left_seconds >= longest_seconds or caller.claims.kind == "ticket+jwt"
-    return Listener(
-        owner=caller.user.id,
-        ends_at=asyncio.get_running_loop().time() + (longest_seconds if whole else left_seconds),
-        farewell=BYE if whole else REAUTH,
-        wanted=wanted,
-        linger_seconds=services.settings.stream_linger_seconds,
-    )
-
-
 def _status(raw: str | None) -> str | None:
     """A status as events carry it. Raises ProblemError for what no event ever says."""
     return DELETED if raw and raw.lower() == DELETED else status_filter(raw)
 
 
-def _filter(document_id: UUID | None, folder: str, status: str | None) -> Callable[[FeedEvent], bool]:
+def event_filter(document_id: UUID | None, folder: str | None, status: str | None) -> Callable[[FeedEvent], bool]:
+    """What a stream is narrowed to. Raises ProblemError for a status that no event ever says."""
+    inside, wanted_status = clean_folder(folder or ""), _status(status)
+
     def wanted(event: FeedEvent) -> bool:
         return (
             (document_id is None or event.document_id == document_id)
-            and (not folder or event.folder == folder or event.folder.startswith(f"{folder}/"))
-            and (not status or event.status == status)
+            and (not inside or event.folder == inside or event.folder.startswith(f"{inside}/"))
+            and (not wanted_status or event.status == wanted_status)
         )
 
     return wanted

@@ -98,6 +98,9 @@ class LateFeed:
             await self.may_arrive.wait()
         return heads
 
+    async def owners(self) -> list[UUID]:
+        return await self._feed.owners()
+
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         return await self._feed.events(owner, after=after, limit=limit)
 

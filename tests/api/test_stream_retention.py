@@ -57,6 +57,9 @@ class TrimmingFeed:
     async def heads(self, owners: Sequence[UUID]) -> Mapping[UUID, FeedHead]:
         return await self._me.backends.feed.heads(owners)
 
+    async def owners(self) -> list[UUID]:
+        return await self._me.backends.feed.owners()
+
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         await trim(self._me)
         return await self._me.backends.feed.events(owner, after=after, limit=limit)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb import indexes, items
 from shared.adapters.dynamodb.expressions import NEW, Item, expressed, put
 from shared.adapters.dynamodb.table import Table, pauses
 from shared.clock import Clock
@@ -29,6 +29,10 @@ class DynamoDBFeed:
         for owner in missing:
             await self._table.put(put(items.new_head_values(owner, at=self._clock()), condition=NEW))
         return {**found, **await self._heads(missing)}
+
+    async def owners(self) -> list[UUID]:
+        """From an index, which is only eventually consistent."""
+        return await indexes.feeds(self._table)
 
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         """A query may see a transaction half: a later event without an earlier one, or the head without its event

@@ -30,6 +30,9 @@ class PostgresFeed:
         await execute(self._pool, _BEGIN, {"owners": missing})
         return {**found, **await self._heads(missing)}
 
+    async def owners(self) -> list[UUID]:
+        return [row["owner"] for row in await fetch_all(self._pool, "SELECT owner FROM feed_heads")]
+
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
         parameters = {"owner": owner, "after": after, "limit": limit}
         events = [event_from(row) for row in await fetch_all(self._pool, _EVENTS, parameters)]
