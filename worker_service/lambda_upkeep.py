@@ -30,10 +30,11 @@ def bury(event: dict[str, Any], _context: Context) -> dict[str, Any]:
 
 
 async def clear(reconciler: Reconciler, *, seconds: float) -> None:
-    """Sweep until nothing is due, at most so long."""
+    """Sweep until nothing is due and nothing is kept for too long, at most so long."""
     stopping = asyncio.Event()
     alarm = asyncio.get_running_loop().call_later(seconds, stopping.set)
     await reconciler.clear(stopping)
+    await reconciler.trim(stopping)
     alarm.cancel()
 
 

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -22,6 +23,7 @@ from uuid import UUID, uuid4
 from docrelay.embedded.emulator import Emulator
 from docrelay.embedded.postgres import EmbeddedPostgres
 from shared import log
+from shared.accounts import User
 from shared.bootstrap import Backends, open_backends, provision, upgrade_database
 from shared.clock import utc_now
 from shared.settings import Settings
@@ -38,9 +40,13 @@ _WRITERS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """`events` is a multiple of a document's life, which is five."""
+    """`events` is a multiple of the owners' number times a document's life, which is five moves.
+
+    A client sees the events of one owner; the clients are shared out among the owners.
+    """
 
     clients: int = 300
+    owners: int = 10
     processes: int = 3
     events: int = 10_000
     events_per_second: float = 25
@@ -62,6 +68,10 @@ class Outcome:
     feed_agrees: bool
 
     @property
+    def deliveries(self) -> int:
+        return sum(tally.total for tally in self.tallies)
+
+    @property
     def faults(self) -> Counter[str]:
         found: Counter[str] = Counter()
         for tally in [*self.tallies, self.through_lambda]:
@@ -74,14 +84,14 @@ class Outcome:
 
     def show(self) -> None:
         plan, faults = self.plan, self.faults
-        print(f"  {plan.clients} clients of one owner on {plan.processes} API processes, {plan.events} events")
+        clients = f"{plan.clients} clients of {plan.owners} owners"
+        print(f"  {clients} on {plan.processes} API processes, {plan.events} events")
         print(f"  written in {self.writing_seconds:.0f} s: {plan.events / self.writing_seconds:.1f} a second")
         print(
             f"  {self.connections} connections, {self.cuts} of them cut after {plan.cut_seconds} s; {self.kills} kills"
         )
-        print(
-            f"  {plan.clients * plan.events} deliveries, and {plan.events} through Mangum in {self.invocations} answers"
-        )
+        through_lambda = f"{self.through_lambda.total} through Mangum in {self.invocations} answers"
+        print(f"  {self.deliveries} deliveries, and {through_lambda}")
         print(
             "  "
             + ", ".join(f"{faults[name]} {name}" for name in ("missed", "repeated", "reordered", "differing", "resets"))
@@ -91,37 +101,59 @@ class Outcome:
 
 async def storm(settings: Settings, plan: Plan, folder: Path) -> Outcome:
     async with open_backends(settings) as backends, asyncio.timeout(plan.give_up_seconds):
-        user = await add_user(backends)
-        token = tokens_of(settings).access(user, uuid4())
-        facts: dict[int, Fact] = {}
-        tallies = [Tally(total=plan.events, facts=facts) for _ in range(plan.clients + 1)]
-        aws_lambda = LambdaReader(settings, token=token, tally=tallies[-1])
+        users = [await add_user(backends) for _ in range(plan.owners)]
+        audience = [Audience.of(user, settings, plan, number) for number, user in enumerate(users)]
+        through_lambda = audience[0].tally()
+        aws_lambda = LambdaReader(settings, token=audience[0].token, tally=through_lambda)
         async with cluster(settings, folder, size=plan.processes) as apis:
             breaking = Breaking(apis.ports, cut_seconds=plan.cut_seconds)
-            client = client_of(token, breaking)
             async with killing(apis, every_seconds=plan.kill_seconds), asyncio.TaskGroup() as tasks:
                 tasks.create_task(asyncio.to_thread(aws_lambda.run))
-                for tally in tallies[:-1]:
-                    tasks.create_task(follow(client, tally))
-                writing = tasks.create_task(write(backends, user.id, plan))
+                for some in audience:
+                    client = client_of(some.token, breaking)
+                    for tally in some.tallies:
+                        tasks.create_task(follow(client, tally))
+                writing = tasks.create_task(write(backends, [user.id for user in users], plan))
         return Outcome(
             plan=plan,
-            tallies=tallies[:-1],
-            through_lambda=tallies[-1],
+            tallies=[tally for some in audience for tally in some.tallies],
+            through_lambda=through_lambda,
             invocations=aws_lambda.invocations,
             writing_seconds=writing.result(),
             connections=breaking.connections,
             cuts=breaking.cuts,
             kills=apis.kills,
-            feed_agrees=facts == await stored_facts(backends, user.id),
+            feed_agrees=all([some.facts == await stored_facts(backends, some.owner) for some in audience]),
         )
 
 
-async def write(backends: Backends, owner: UUID, plan: Plan) -> float:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Audience:
+    """The clients of one owner, who must all see the same."""
+
+    owner: UUID
+    token: str
+    events: int
+    facts: dict[int, Fact]
+    tallies: list[Tally]
+
+    @classmethod
+    def of(cls, user: User, settings: Settings, plan: Plan, number: int) -> Audience:
+        token = tokens_of(settings).access(user, uuid4())
+        audience = cls(owner=user.id, token=token, events=plan.events // plan.owners, facts={}, tallies=[])
+        clients = len(range(number, plan.clients, plan.owners))
+        audience.tallies.extend(audience.tally() for _ in range(clients))
+        return audience
+
+    def tally(self) -> Tally:
+        return Tally(total=self.events, facts=self.facts)
+
+
+async def write(backends: Backends, owners: Sequence[UUID], plan: Plan) -> float:
     """Documents that run through their lives, begun at an even pace; returns how many seconds it took."""
     turn, began = asyncio.Semaphore(_WRITERS), time.monotonic()
 
-    async def live() -> None:
+    async def live(owner: UUID) -> None:
         async with turn:
             document = new_document(owner=owner, at=utc_now())
             await backends.documents.insert(document)
@@ -131,7 +163,7 @@ async def write(backends: Backends, owner: UUID, plan: Plan) -> float:
     async with asyncio.TaskGroup() as tasks:
         for number in range(plan.events // len(_LIFE)):
             await asyncio.sleep(began + number * len(_LIFE) / plan.events_per_second - time.monotonic())
-            tasks.create_task(live())
+            tasks.create_task(live(owners[number % len(owners)]))
     return time.monotonic() - began
 
 
@@ -144,6 +176,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--store", choices=["postgres", "dynamodb"], default="postgres")
     parser.add_argument("--clients", type=int, default=Plan.clients)
+    parser.add_argument("--owners", type=int, default=Plan.owners)
     parser.add_argument("--events", type=int, default=Plan.events)
     parser.add_argument("--events-per-second", type=float, default=Plan.events_per_second)
     parser.add_argument("--connects", type=int, default=10_000, help="to one process, after the storm; 0 for none")
@@ -157,7 +190,7 @@ async def main() -> int:
     random.seed(args.seed)
     log.configure(level="error", service="storm")
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    plan = Plan(clients=args.clients, events=args.events, events_per_second=args.events_per_second)
+    plan = Plan(clients=args.clients, owners=args.owners, events=args.events, events_per_second=args.events_per_second)
     with tempfile.TemporaryDirectory(prefix="docrelay-storm-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with Emulator(folder=folder / "aws") as emulator, EmbeddedPostgres(folder=folder / "pg") as postgres:

@@ -113,7 +113,9 @@ class LambdaReader:
         stack = AsyncExitStack()
         try:
             backends = loop.run_until_complete(stack.enter_async_context(open_backends(self._settings)))
-            handler = Mangum(create_app(self._settings, backends))
+            app = create_app(self._settings, backends)
+            loop.run_until_complete(stack.enter_async_context(app.router.lifespan_context(app)))
+            handler = Mangum(app, lifespan="off")
             while self._tally.last < self._tally.total:
                 self._read(handler(self._event(), cast("Any", None)))
                 self.invocations += 1
