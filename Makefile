@@ -1,6 +1,6 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench fuzz lock clean
+.PHONY: help setup dev test check format bench fuzz storm lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -51,6 +51,11 @@ FUZZ_MINUTES ?= 10
 
 fuzz: setup ## Mutate documents for FUZZ_MINUTES and see that each ends as text or with its cause
 	$(BIN)/python tests/chaos/fuzz_extraction.py --minutes $(FUZZ_MINUTES)
+
+# The emulator's DynamoDB is slower than the real one by far: fewer events for it.
+storm: setup ## Cut connections of the stream and kill API processes for many minutes, and count what clients miss
+	$(BIN)/python -m tests.chaos.storm
+	$(BIN)/python -m tests.chaos.storm --store dynamodb --events 2000 --events-per-second 10 --connects 0
 
 lock: setup ## Lock the dependencies again
 	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock

@@ -1,0 +1,54 @@
+"""The example of docs/streaming.md follows the stream in a real browser, through several ends of it."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from uuid import uuid4
+
+from playwright.async_api import async_playwright
+
+from shared.bootstrap import Backends
+from shared.settings import Settings
+from tests.architecture.checkout import ROOT
+from tests.browser.test_docs_page import FLAGS, browser_path
+from tests.support.builders import S
+from tests.support.callers import PATHS, calling, tokens_of
+from tests.support.running import serving
+
+# Ends with the page: the example itself never does.
+COLLECT = """
+  const told = [];
+  return new Promise((enough) => follow(token, cursor, (event, data) => {
+    told.push(data.status);
+    if (told.length === count) enough(told);
+  }));
+"""
+
+
+def example() -> str:
+    """The one block of JavaScript."""
+    (code,) = re.findall(r"^```js\n(.*?)^```", (ROOT / "docs" / "streaming.md").read_text(), re.MULTILINE | re.DOTALL)
+    return str(code)
+
+
+async def test_example_for_browsers_sees_every_move_once_over_several_streams(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    settings = stack_settings.model_copy(update={"stream_linger_seconds": 0})
+    async with (
+        serving(settings) as base_url,
+        calling(base_url, settings, backends) as me,
+        async_playwright() as playwright,
+        await playwright.chromium.launch(executable_path=browser_path(), args=FLAGS) as browser,
+        await browser.new_context() as context,
+    ):
+        page = await context.new_page()
+        await page.goto(f"{base_url}/livez")
+        document = await me.document(S.UPLOADED)
+        given = [tokens_of(settings).access(me.user, uuid4()), "0", len(PATHS[S.COMPLETED])]
+        script = f"async ([token, cursor, count]) => {{ {example()} {COLLECT} }}"
+        telling = asyncio.create_task(page.evaluate(script, given))
+        for status in PATHS[S.COMPLETED][1:]:
+            document = await me.move(document, status)
+        assert await asyncio.wait_for(telling, 60) == list(PATHS[S.COMPLETED])
