@@ -89,6 +89,7 @@ def test_nothing_outlives_it(folder: Path, number: signal.Signals) -> None:
         children = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
         _, errors = process.communicate(timeout=60)
-    assert "Traceback" not in errors
+    # A child that was being started when its parent was killed may say so.
+    assert number == signal.SIGKILL or "Traceback" not in errors
     assert len(children) >= 3
     assert psutil.wait_procs(children, timeout=60)[1] == []

@@ -47,7 +47,7 @@ def _bombs() -> list[Hostile]:
     return [
         _case("one-text", documents.zip_bomb_docx, BOMB),
         _case("paragraphs", lambda: documents.docx(body_xml=HELLO * 500_000), BOMB),
-        _case("just-below-the-ratio", lambda: with_parts(noise, HELLO * 200_000), TEXT),
+        _case("just-below-the-ratio", lambda: with_parts(noise, HELLO * 150_000), TEXT),
         _case("two-thousand-parts", lambda: with_parts({f"{number}": b"" for number in range(2_000)}), BOMB),
         _case("many-parts", partial(directory_of, 200_000), BOMB, spins=True),
         _case("million-parts", partial(directory_of, 1_000_000), BOMB, spins=True),
