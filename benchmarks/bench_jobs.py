@@ -37,7 +37,7 @@ async def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", nargs="?", type=Path, help="a folder of files for docrelay analyze")
-    parser.add_argument("--copies", type=int, default=60, help="make that many documents of each kind")
+    parser.add_argument("--copies", type=int, default=150, help="make that many documents of each kind")
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 

@@ -52,7 +52,11 @@ def _fields(done: Done) -> dict[str, object]:
         "metadata": {
             "content_type": done.content_type,
             "words": found.words,
+            "page_chars": found.page_chars,
+            "ocr_pages": found.ocr_pages,
             "hidden_chars": found.hidden_chars,
+            "encoding": found.encoding,
+            "encoding_confidence": found.encoding_confidence,
             "title": found.title,
             "author": found.author,
             "created": found.created.isoformat() if found.created else None,

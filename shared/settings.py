@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     # Random for every process start unless a supervisor has to know it, as the embedded stack does.
     instance_id: str | None = None
 
-    extraction_seconds: float = Field(30, gt=0)
+    extraction_seconds: float = Field(25, gt=0)
     extraction_memory_bytes: int = Field(268_435_456, ge=67_108_864)
 
     # Pages without text are read by Tesseract where it is installed.

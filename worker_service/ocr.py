@@ -138,7 +138,7 @@ def _with_pages(found: Extraction, read: dict[int, str]) -> Extraction:
         found,
         text="\n\n".join(page for page in pages if page),
         page_chars=tuple(map(len, pages)),
-        pages_ocr=len(read),
+        ocr_pages=tuple(index + 1 for index in sorted(read)),
     )
 
 

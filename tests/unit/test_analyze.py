@@ -35,7 +35,7 @@ FOUND = Extraction(
     text="Pay the invoice.",
     page_chars=(16, 0),
     title="An invoice",
-    pages_ocr=1,
+    ocr_pages=(1,),
     created=datetime(2026, 1, 31, tzinfo=UTC),
     hidden_chars=9,
 )

@@ -90,6 +90,7 @@ class TestText:
     @pytest.mark.parametrize(
         ("encoding", "original"),
         [
+            ("cp1250", "Zażółć gęślą jaźń, proszę bardzo"),
             ("cp1251", "Привет, это обычный русский текст в старой кодировке."),
             ("cp932", "これは日本語のテキストです。請求書を金曜日までに支払ってください。"),
             ("cp949", "이것은 한국어 텍스트입니다. 금요일까지 청구서를 지불하십시오."),
@@ -101,7 +102,27 @@ class TestText:
 
     def test_few_broken_bytes_do_not_spoil_utf8(self) -> None:
         data = "日本語 ".encode() * 50 + b"\xff end"
-        assert text.extract(data).text.startswith("日本語 日本語")
+        extraction = text.extract(data)
+        assert extraction.text.startswith("日本語 日本語")
+        assert (extraction.encoding, extraction.encoding_confidence) == ("utf-8", 0.99)
+
+    @pytest.mark.parametrize(
+        ("data", "encoding", "confidence"),
+        [
+            (b"Hello", "utf-8", 1.0),
+            ("\ufeffHello".encode("utf-32"), "utf-32", 1.0),
+            ("Hello".encode("utf-16-be"), "utf-16-be", 0.9),
+            ("Die Größe beträgt 3 Meter. Où êtes-vous né?".encode("cp1252"), "cp1252", 0.5),
+        ],
+    )
+    def test_encoding_comes_with_a_confidence(self, data: bytes, encoding: str, confidence: float) -> None:
+        extraction = text.extract(data)
+        assert (extraction.encoding, extraction.encoding_confidence) == (encoding, confidence)
+
+    @pytest.mark.parametrize("original", ["x² ± 5 µm", "Größe, Länge, Öl", "café", "Müller & Söhne GmbH"])
+    def test_too_little_to_tell_by_counts_as_western_and_unsure(self, original: str) -> None:
+        extraction = text.extract(original.encode("cp1252"))
+        assert (extraction.text, extraction.encoding, extraction.encoding_confidence) == (original, "cp1252", 0.5)
 
     def test_text_has_no_pages(self) -> None:
         assert text.extract(b"Hello").pages is None

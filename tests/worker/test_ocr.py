@@ -53,7 +53,7 @@ async def test_other_pages_keep_their_text_and_place(ocr: Callable[..., OcrExtra
     extraction = await ocr().extract(pages_of(SCAN, hello, BLANK, SCAN, hello), PDF)
     assert extraction.text == f"{READ}\n\nHello\n\n{READ}\n\nHello"
     assert extraction.page_chars == (len(READ), 5, 0, len(READ), 5)
-    assert extraction.pages_ocr == 2
+    assert (extraction.pages_ocr, extraction.ocr_pages) == (2, (1, 4))
 
 
 async def test_no_more_pages_are_read_than_allowed(ocr: Callable[..., OcrExtractor]) -> None:

@@ -22,8 +22,9 @@ class Extraction:
     """The text of one document and what its file says about it.
 
     `page_chars` holds the number of characters that each page gave, in page order; None for a type without pages.
-    `hidden_chars` were found but are not part of `text`: no reader of the page sees them. `pages_ocr` is how many
-    pages were read from their picture.
+    `hidden_chars` were found but are not part of `text`: no reader of the page sees them. `ocr_pages` are the numbers,
+    from 1, of the pages that were read from their picture. `encoding_confidence`, up to 1, is how sure the encoding of
+    a plain text is.
     """
 
     text: str
@@ -32,7 +33,9 @@ class Extraction:
     author: str | None = None
     created: datetime | None = None
     hidden_chars: int = 0
-    pages_ocr: int = 0
+    ocr_pages: tuple[int, ...] = ()
+    encoding: str | None = None
+    encoding_confidence: float | None = None
 
     @property
     def pages(self) -> int | None:
@@ -41,6 +44,10 @@ class Extraction:
     @property
     def pages_with_text(self) -> int | None:
         return None if self.page_chars is None else sum(chars > 0 for chars in self.page_chars)
+
+    @property
+    def pages_ocr(self) -> int:
+        return len(self.ocr_pages)
 
     @property
     def words(self) -> int:
