@@ -37,9 +37,9 @@ def extract(data: bytes) -> Extraction:
 
 
 def _decoded(data: bytes) -> _Decoded:
-    for mark, encoding in BYTE_ORDER_MARKS.items():
+    for mark, marked in BYTE_ORDER_MARKS.items():
         if data.startswith(mark):
-            return data.decode(encoding, errors="replace"), encoding.removesuffix("-sig"), 1.0
+            return data.decode(marked, errors="replace"), marked.removesuffix("-sig"), 1.0
     if encoding := utf16_without_mark(data):
         return data.decode(encoding, errors="replace"), encoding, _BY_ZEROS
     return _as_utf8(data) or _guessed(data)
