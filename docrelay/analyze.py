@@ -175,13 +175,17 @@ class Desk:
         return await asyncio.get_running_loop().run_in_executor(self._analyses, analysis_of, text)
 
     def _processes(self) -> ProcessPoolExecutor:
-        return ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_belong_to_parent)
+        processes = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_get_ready)
+        # They start with the first task, and take a second that the first extraction need not wait for.
+        processes.submit(os.getpid)
+        return processes
 
 
-def _belong_to_parent() -> None:
-    """Leave Ctrl-C to the parent, and end when it ends, however that is."""
+def _get_ready() -> None:
+    """Leave Ctrl-C to the parent, end when it ends, however that is, and load what the first text would wait for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    analysis_of("Good morning.")
 
 
 def _end_with_parent() -> None:

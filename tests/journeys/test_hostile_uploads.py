@@ -19,7 +19,7 @@ from tests.support.hostile_file import TEXT, Hostile
 AT_ONCE = 9
 MAX_BYTES = 10 * 1_048_576
 MEBIBYTE = 1_048_576
-SETTINGS = {"DOCRELAY_QUEUE_ORDER": "none", "DOCRELAY_CONCURRENCY": "2", "DOCRELAY_EXTRACTION_SECONDS": "2"}
+SETTINGS = {"DOCRELAY_QUEUE_ORDER": "none", "DOCRELAY_CONCURRENCY": "2", "DOCRELAY_EXTRACTION_SECONDS": "1"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

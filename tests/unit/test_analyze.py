@@ -107,7 +107,7 @@ async def test_work_ends_when_nobody_wants_more_answers() -> None:
     assert ended == [Path("slow")]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 async def desk() -> AsyncIterator[Desk]:
     settings = Settings(_env_file=None, max_file_bytes=1_000)
     desk = Desk(settings=settings, jobs=1)

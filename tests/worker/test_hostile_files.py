@@ -42,7 +42,7 @@ async def observed(tmp_path_factory: pytest.TempPathFactory) -> Observed:
     for case in cases:
         (folder / case.name).write_bytes(case.make())
     children = children_now()
-    patient, hasty = (Sandbox(timeout_seconds=seconds, memory_bytes=MEMORY_BYTES) for seconds in (60, 0.5))
+    patient, hasty = (Sandbox(timeout_seconds=seconds, memory_bytes=MEMORY_BYTES) for seconds in (60, 0.3))
     await asyncio.gather(patient.start(), hasty.start())
     resident_bytes = resident_now()
     ends = await asyncio.gather(
