@@ -1,6 +1,6 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench fuzz storm lock clean
+.PHONY: help setup dev test check format bench eval fuzz storm lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -56,6 +56,8 @@ fuzz: setup ## Mutate documents for FUZZ_MINUTES and see that each ends as text 
 storm: setup ## Cut connections of the stream and kill API processes for many minutes, and count what clients miss
 	$(BIN)/python -m tests.chaos.storm
 	$(BIN)/python -m tests.chaos.storm --store dynamodb --events 2000 --events-per-second 10 --connects 0
+eval: setup ## Measure the offline analyzer, and with OPENAI_API_KEY the model, on documents of our own
+	@$(BIN)/python -m evaluation
 
 lock: setup ## Lock the dependencies again
 	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock

@@ -17,7 +17,8 @@ _MAX_CHARS = 400
 _GENERAL_RULES = frozenset({"contract", "form", "manual", "policy"})
 
 _LABELS = (
-    r"(?:action(?:\s+(?:items?|points?|required|à\s+mener))?|actions|to[-\s]?dos?|next\s+steps?|tasks?|follow[-\s]?ups?|"
+    r"(?:(?:(?:open|agreed|outstanding|immediate)\s+)(?:actions?|items?|issues?|points?|tasks?)|actions\s+arising|"
+    r"action(?:\s+(?:items?|log|plan|points?|required|à\s+mener))?|actions|to[-\s]?dos?|next\s+steps?|tasks?|follow[-\s]?ups?|"
     r"recommend(?:ations|ed\s+actions)|aufgaben?|maßnahmen?|zu\s+erledigen|nächste\s+schritte?|offene\s+punkte|empfehlungen|"
     r"à\s+faire|tâches?|prochaines?\s+étapes?|suites?\s+à\s+donner|actions\s+à\s+mener|recommandations)"
 )
@@ -26,7 +27,9 @@ _HEADING = re.compile(rf"(?:\d+[.)]?\s+|\*\*)?{_LABELS}\s*:?(?:\*\*)?:?", re.IGN
 _REQUEST = re.compile(
     r"\b(?:please|kindly|(?:could|can|would)\s+you|you\s+(?:are|will\s+be)\s+(?:kindly\s+)?(?:requested|required|asked|expected)\s+to|"
     r"(?:we|I)\s+(?:kindly\s+)?(?:ask|request|urge)\s+(?:you|that|all)|"
-    r"bitte|(?:könnten|können|würden)\s+Sie|bitten\s+(?:wir\s+)?(?:Sie|um)|werden\s+gebeten|"
+    r"make\s+sure|(?:don't|do\s+not)\s+forget\s+to|remember\s+to|"
+    r"bitte|(?:könnten|können|würden)\s+Sie|(?:könntest|kannst|würdest)\s+du|(?:könntet|könnt|würdet)\s+ihr|"
+    r"(?:vergessen\s+Sie|vergesst|vergiss)\s+(?:bitte\s+)?nicht|denke?n?t?\s+(?:Sie\s+)?(?:bitte\s+)?daran|n'oubliez\s+pas\s+d[e']|pensez\s+à|bitten\s+(?:wir\s+)?(?:Sie|um)|werden\s+gebeten|"
     r"veuillez|merci\s+(?:de|d'|par\s+avance\s+de|de\s+bien\s+vouloir)|prière\s+de|(?:pourriez|pouvez)-vous|(?:pourrais|peux)-tu|"
     r"nous\s+vous\s+(?:prions|demandons|invitons)\s+(?:de|à))(?=[\s,'])",
     re.IGNORECASE,
@@ -34,6 +37,7 @@ _REQUEST = re.compile(
 _COURTESY = re.compile(
     r"\b(?:please|kindly)\s+(?:note|see|find|refer|be\s+advised|do\s+not|don't|feel|accept|contact|visit|consult|let\s+\w+\s+know\s+if)|"
     r"\bbitte\s+(?:beachten|siehe|wenden|entschuldigen|nicht|zögern)|zögern\s+Sie|"
+    r"\bmerci\s+(?:de|pour)\s+(?:votre|vos|ta|ton|tes)\b|"
     r"\bveuillez\s+(?:agréer|recevoir|noter|trouver|croire|accepter)|\bprions\s+d'agréer|n'hésitez",
     re.IGNORECASE,
 )
@@ -86,7 +90,9 @@ def _item(sentence: Sentence, *, listed: bool, label: str) -> ActionItem | None:
     if len(text) > _MAX_CHARS or not is_readable(text):
         return None
     text = text[labelled.end() :] if labelled else text
-    listed = listed or labelled is not None or bool(_OPEN_BOX.match(sentence.bullet))
+    # A form's boxes are choices, not tasks.
+    ticked = label != "form" and _OPEN_BOX.match(sentence.bullet) is not None
+    listed = listed or labelled is not None or ticked
     due = due_in(text, listed=listed)
     if not listed and not _asks(text, due, general=label in _GENERAL_RULES):
         return None

@@ -39,7 +39,10 @@ def _points(cues: list[frozenset[str]], words: str, titles: list[str]) -> float:
     named = any(line in title for line in titles) * 2 * _TITLE_POINTS
     short = [line for line in titles if line.count(" ") <= _TITLE_WORDS + 1]
     opened = any(cue in line for cue in title for line in short) * _TITLE_POINTS
-    return max(named, opened) + 2.0 * sum(cue in words for cue in strong) + 0.7 * sum(cue in words for cue in body)
+    begun = any(line.startswith(cue) for line in titles for cue in title) * _TITLE_POINTS
+    return (
+        max(named, opened, begun) + 2.0 * sum(cue in words for cue in strong) + 0.7 * sum(cue in words for cue in body)
+    )
 
 
 def _first_lines(text: str) -> list[str]:

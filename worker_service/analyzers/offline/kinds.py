@@ -59,8 +59,8 @@ KINDS: dict[str, Kind] = {
         "in attendance|teilnehmer|anwesend|nächste sitzung|nächstes treffen|tagesordnung|ordre du jour|"
         "étaient présents|participants|prochaine réunion|séance levée",
         body="agenda|action items|apologies|chair|chaired|motion|seconded|present|discussed|decided|adjourned|"
-        "quorum|beschluss|beschlossen|top 1|protokollführer|entschuldigt|sitzung|présents|excusés|décisions|"
-        "réunion|relevé de décisions",
+        "quorum|beschluss|beschlossen|top 1|protokollführer|entschuldigt|sitzung|présents|excusé|excusés|décisions|"
+        "réunion|relevé de décisions|il est décidé|prochaines étapes|nächste schritte",
     ),
     "letter": Kind(
         title="to whom it may concern|letter of assurance|cover letter|letter of recommendation|reference letter",

@@ -12,6 +12,7 @@ from worker_service.analyzers.offline.segmentation import Sentence, is_readable,
 from worker_service.analyzers.offline.stopwords import STOP_WORDS
 
 _WORD = re.compile(r"[^\W\d_]+")
+_DIGIT = re.compile(r"\d")
 _COMPLETE = re.compile(r"[.!?。\uff01\uff1f।][\"'”\u2019»)\]]*$")
 # It leans on the sentence before it, or it talks to the reader and not about the matter.
 _LEANING = re.compile(
@@ -27,7 +28,7 @@ _LEANING = re.compile(
 _CUT_WORD = re.compile(r"[^\W\d_]- [a-zß-ÿ]")
 _TELLING = re.compile(
     r"\b(?:conclu\w+|in summary|propose\w*|purpose|aims?|findings?|results?|recommend\w*|agree[sd]?|decided|total|"
-    r"amount|main|deadline|effective|zusammenfass\w+|ziel|zweck|ergebnis\w*|insgesamt|beschlossen|vereinbar\w+|gesamtbetrag|"
+    r"amount|main|deadline|effective|zusammenfass\w+|ziel|zweck|ergebnis\w*|insgesamt|beschlossen|vereinbar\w+|\w*betrag|"
     r"en résumé|objectif|objet|résultats?|décid\w+|convenu\w*|montant)\b",
     re.IGNORECASE,
 )
@@ -38,7 +39,9 @@ _FORMULA = re.compile(
 )
 _LABELLED_VALUE = re.compile(r"[^\W\d][^:]{2,30}:\s*\S.*\d")
 _TOTAL = re.compile(
-    r"\b(?:total (?:due|ttc|amount)|(?:grand|invoice) total|gesamtbetrag|net à payer|amount due)\b", re.IGNORECASE
+    r"\b(?:total (?:due|ttc|amount|à payer)|(?:grand|invoice) total|(?:gesamt|rechnungs|end)betrag|zu zahlen|"
+    r"net à payer|montant total|(?:amount|balance) due)\b|^(?:total|summe|gesamt)\b",
+    re.IGNORECASE,
 )
 
 _MAX_CANDIDATES = 400
@@ -85,7 +88,7 @@ def _is_prose(text: str, stop_words: frozenset[str]) -> bool:
         and not text[0].islower()
         and not text.isupper()
         and text.count("(") == text.count(")")
-        and sum(map(len, words)) >= 0.65 * len(text)
+        and sum(map(len, words)) + len(_DIGIT.findall(text)) >= 0.65 * len(text)
         and (not stop_words or (len(words) >= 6 and common >= 0.15 * len(words)))
         and not is_table_row(text)
         and not _FORMULA.search(text)
@@ -98,7 +101,7 @@ def _rank(prose: list[_Candidate]) -> list[tuple[int, str]]:
     weights = {word: float(count) for word, count in spread.items()}
     pool = heapq.nlargest(_MAX_CANDIDATES, prose, key=_scorer(weights))
     chosen: list[_Candidate] = []
-    wanted = 3 if len(prose) < 10 else 4 if len(prose) < 40 else 5
+    wanted = 3 if len(prose) < 6 else 4 if len(prose) < 20 else 5
     while pool and len(chosen) < wanted and sum(len(each.text) for each in chosen) < _MAX_CHARS:
         best = max(pool, key=_scorer(weights))
         pool = [each for each in pool if each.text != best.text]
@@ -112,7 +115,7 @@ def _scorer(weights: dict[str, float]) -> Callable[[_Candidate], float]:
         matter = sum(weights[word] for word in each.words) / (len(each.words) + 6)
         position = 1 + 0.8 / (1 + each.index / 6)
         flawed = _LEANING.match(each.text) or _CUT_WORD.search(each.text) or each.text.endswith("?")
-        telling = 1.25 if _TELLING.search(each.text) else 1.0
+        telling = (1.25 if _TELLING.search(each.text) else 1.0) * (1.15 if _DIGIT.search(each.text) else 1.0)
         return matter * position * telling * (0.6 if flawed else 1.0) * min(1.0, _COMFORTABLE_CHARS / len(each.text))
 
     return score
