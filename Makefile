@@ -56,6 +56,7 @@ fuzz: setup ## Mutate documents for FUZZ_MINUTES and see that each ends as text 
 storm: setup ## Cut connections of the stream and kill API processes for many minutes, and count what clients miss
 	$(BIN)/python -m tests.chaos.storm
 	$(BIN)/python -m tests.chaos.storm --store dynamodb --events 2000 --events-per-second 10 --connects 0
+
 eval: setup ## Measure the offline analyzer, and with OPENAI_API_KEY the model, on documents of our own
 	@$(BIN)/python -m evaluation
 
