@@ -1,0 +1,227 @@
+"""The invariants, checked over a recorded history. Each is a function that yields what breaks it, in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import groupby, pairwise
+from uuid import UUID
+
+from shared.document import IDLE, TERMINAL, TRANSITIONS, DocumentStatus, HistoryEntry
+from shared.events import DELETED, FeedEvent
+from tests.chaos.history import History, Keyed, Life
+
+S = DocumentStatus
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One violation. `kind` is the category under which it is counted."""
+
+    invariant: str
+    kind: str
+    what: str
+
+
+Check = Callable[[History], Iterator[tuple[str, str]]]
+
+
+def promises(history: History) -> Iterator[tuple[str, str]]:
+    deleted = history.kept("delete")
+    for document_id, answer in history.kept("upload").items():
+        life = history.lives.get(document_id)
+        if document_id in deleted:
+            continue
+        if life is None:
+            yield "lost", f"{answer.name} was acknowledged and is gone"
+        elif life.document.status is S.FAILED and life.document.failure is None:
+            yield "lost", f"{answer.name} failed without a cause"
+        elif life.document.status is S.FAILED and history.spotless:
+            yield "wrong failures", f"{answer.name} failed: {life.document.failure}"
+        elif life.document.status not in TERMINAL:
+            yield "stuck", f"{answer.name} is still {life.document.status}"
+    asked_for = {answer.name for answer in history.asked("upload")}
+    uploads = Counter(life.document.filename for life in _present(history))
+    for name, count in uploads.items():
+        if name not in asked_for:
+            yield "unexpected", f"{name} was never uploaded"
+        elif count > 1:
+            yield "duplicated", f"{name} was uploaded once and is there {count} times"
+
+
+def recoveries(history: History) -> Iterator[tuple[str, str]]:
+    for number, recovery in enumerate(history.recoveries, 1):
+        if recovery.seconds > recovery.allowed_seconds:
+            yield "late recoveries", f"recovery {number} took {recovery.seconds:.1f} s"
+
+
+def legal_moves(history: History) -> Iterator[tuple[str, str]]:
+    for life in _present(history):
+        entries, document = life.entries, life.document
+        for entry in entries:
+            if entry.status not in TRANSITIONS[entry.previous]:
+                yield "illegal", f"{document.filename}: {entry.previous} -> {entry.status}"
+        if [entry.version for entry in entries] != list(range(1, document.version + 1)):
+            yield "illegal", f"{document.filename}: versions {[entry.version for entry in entries]}"
+        if any(after.previous is not before.status for before, after in pairwise(entries)):
+            yield "illegal", f"{document.filename}: a move does not begin where the one before ended"
+        if entries and (entries[-1].status, entries[-1].fence) != (document.status, document.fence):
+            yield "illegal", f"{document.filename}: the row is not what its last move made it"
+        if history.spotless and document.run > 1:
+            yield "duplicated", f"{document.filename}: asked for once and run {document.run} times"
+        for run, of_run in groupby(entries, key=lambda entry: entry.run):
+            ends = [entry.status for entry in of_run if entry.status in TERMINAL]
+            if len(ends) > 1:
+                yield "duplicated", f"{document.filename}: run {run} ended {len(ends)} times: {', '.join(ends)}"
+
+
+def fences(history: History) -> Iterator[tuple[str, str]]:
+    for life in _present(history):
+        for before, after in pairwise(life.entries):
+            claimed = after.status is S.PROCESSING
+            if after.fence < before.fence or (claimed and after.fence == before.fence):
+                yield "stale writes", f"{life.document.filename}: fence {before.fence}, then {after.fence}"
+        if life.entries and life.document.fence < max(entry.fence for entry in life.entries):
+            yield "stale writes", f"{life.document.filename}: the row's fence is below its history's"
+
+
+def leases(history: History) -> Iterator[tuple[str, str]]:
+    """A claim over a claim comes no sooner than the lease of the first can have ended."""
+    for life in _present(history):
+        for before, after in pairwise(life.entries):
+            stolen = before.status in {S.PROCESSING, S.ANALYZING} and after.status is S.PROCESSING
+            if stolen and (after.at - before.at).total_seconds() < history.lease_seconds:
+                yield "two leases", f"{life.document.filename}: claimed while the lease was live"
+
+
+def payments(history: History) -> Iterator[tuple[str, str]]:
+    windows = {life.document.filename: ambiguous_windows(life.entries) for life in history.lives.values()}
+    runs = {life.document.filename: max(life.document.run, 1) for life in history.lives.values()}
+    for key, paid in Counter(call.key for call in history.calls).items():
+        if paid > runs.get(key, 1) + windows.get(key, 0):
+            yield "avoidable calls", f"{key}: paid {paid} times with {windows.get(key, 0)} ambiguous windows"
+
+
+def keys(history: History) -> Iterator[tuple[str, str]]:
+    """Same key and body: one run, one answer. Another body: 422. Another user's same key: a document of their own."""
+    expected = {"changed": 422, "foreign": 404}
+    for answer in history.keyed:
+        if answer.variant != "same" and answer.status != expected[answer.variant]:
+            yield "keys", f"{answer.key}, {answer.variant}: answered {answer.status}"
+    same = [answer for answer in history.keyed if answer.variant == "same"]
+    owners: dict[UUID, set[UUID]] = {}
+    for (owner, key), of_key in groupby(sorted(same, key=_owner_and_key), key=_owner_and_key):
+        answers = list(of_key)
+        if len({(answer.status, answer.body) for answer in answers}) > 1 or answers[0].document_id is None:
+            kinds = Counter(f"{answer.status} {answer.body}" for answer in answers)
+            yield "keys", f"{key}: {len(kinds)} different answers: {'; '.join(kinds)[:300]}"
+        for document_id in {answer.document_id for answer in answers} - {None}:
+            assert document_id is not None
+            owners.setdefault(document_id, set()).add(owner)
+            begun = sum(entry.status is S.PENDING for entry in history.lives[document_id].entries if entry.run == 1)
+            if begun != 1 or history.lives[document_id].document.run != 1:
+                yield "keys", f"{key}: {history.lives[document_id].document.run} runs"
+    for document_id, sharing in owners.items():
+        if len(sharing) > 1:
+            yield "keys", f"{document_id} was given to {len(sharing)} users"
+
+
+def _owner_and_key(answer: Keyed) -> tuple[UUID, str]:
+    return answer.owner, answer.key
+
+
+def order(history: History) -> Iterator[tuple[str, str]]:
+    """Of documents that were enqueued one after the other, the first claims come in the same order."""
+    for group in _groups(history):
+        entered, claimed = _first_times(group, S.PENDING), _first_times(group, S.PROCESSING)
+        if entered != claimed:
+            place = next(place for place, pair in enumerate(zip(entered, claimed, strict=False)) if len(set(pair)) > 1)
+            yield "out of order", f"of {len(entered)} documents in order, the one at place {place} was overtaken"
+
+
+def stream(history: History) -> Iterator[tuple[str, str]]:
+    for owner, frames in history.seen.items():
+        feed = [(event.seq, event.document_id, event.status) for event in history.feeds[owner]]
+        got = [(frame.seq, frame.document_id, frame.status) for frame in frames]
+        if got != feed:
+            yield "stream", f"owner {owner}: the feed has {len(feed)} events, the client saw {len(got)}"
+
+
+def deletions(history: History) -> Iterator[tuple[str, str]]:
+    for document_id, answer in history.kept("delete").items():
+        life = history.lives.get(document_id)
+        if life is not None and (life.document.status is not S.DELETING or life.document.filename or life.entries):
+            yield "undeleted", f"{answer.name} was deleted and is {life.document.status}"
+        if any(str(document_id) in key for key in history.left.keys):
+            yield "undeleted", f"{answer.name} was deleted and its file is still there"
+
+
+def quiescence(history: History) -> Iterator[tuple[str, str]]:
+    for life in history.lives.values():
+        document = life.document
+        if (document.due_at is None) != (document.status in IDLE):
+            yield "stuck", f"{document.filename} is {document.status} with due_at {document.due_at}"
+    for document_id in history.left.due:
+        yield "stuck", f"{document_id} is still due"
+    if history.left.visible or history.left.in_flight:
+        yield "stuck", f"{history.left.visible} messages are left, {history.left.in_flight} of them in flight"
+
+
+def graceful(history: History) -> Iterator[tuple[str, str]]:
+    for stop in history.stops:
+        if stop.in_flight:
+            yield "left in flight", f"{stop.in_flight} messages were in flight after an exit"
+        if stop.seconds > stop.allowed_seconds:
+            yield "late exits", f"an exit took {stop.seconds:.1f} s"
+    for life in _present(history) if history.stops else ():
+        if life.document.attempt > 1:
+            yield "attempts burnt", f"{life.document.filename}: ended at attempt {life.document.attempt}"
+
+
+INVARIANTS: dict[str, tuple[str, Check]] = {
+    "I1": ("every acknowledged upload ends completed, failed with a cause, cancelled or deleted", promises),
+    "I1, in time": ("after a kill of everything, what was being worked on ends soon", recoveries),
+    "I2": ("only legal moves, versions without a hole, one end for each run, the row is its last move", legal_moves),
+    "I3": ("fences rise; no write below the current fence is accepted", fences),
+    "I4": ("at most one live lease", leases),
+    "I5": ("paid at most once for each call key and ambiguous window", payments),
+    "I6": ("one key, one run and one answer; another body is refused, another user independent", keys),
+    "I7": ("first claims come in the order of the queue", order),
+    "I9": ("what a client of the stream saw is the feed, in order, once", stream),
+    "I10": ("what was deleted is gone and stays gone", deletions),
+    "I11": ("whoever has to act is due; when all is quiet, nothing is due and the queue is empty", quiescence),
+    "I12": ("SIGTERM: exit in time, no message left in flight, no attempt burnt", graceful),
+}
+
+
+def findings(history: History) -> list[Finding]:
+    return [
+        Finding(invariant=name, kind=kind, what=what)
+        for name, (_, check) in INVARIANTS.items()
+        for kind, what in check(history)
+    ]
+
+
+def ambiguous_windows(entries: tuple[HistoryEntry, ...]) -> int:
+    """How often somebody lost, or gave back, a document between the begin of its analysis and its end."""
+    return sum(entry.previous is S.ANALYZING and entry.status in {S.PROCESSING, S.PENDING} for entry in entries)
+
+
+def _present(history: History) -> Iterator[Life]:
+    return (life for life in history.lives.values() if life.document.status is not S.DELETING)
+
+
+def _groups(history: History) -> list[list[FeedEvent]]:
+    """The events of what the queue keeps in order."""
+    feeds = [list(events) for events in history.feeds.values()]
+    if history.ordered == "global":
+        # Each feed is in order by itself. Between feeds the clocks of one machine decide.
+        return [sorted((event for events in feeds for event in events), key=lambda event: event.at)]
+    return feeds if history.ordered == "owner" else []
+
+
+def _first_times(events: list[FeedEvent], status: DocumentStatus) -> list[UUID]:
+    """The documents, in the order in which they first came to `status`; deleted ones are left out."""
+    gone = {event.document_id for event in events if event.status == DELETED}
+    return list(dict.fromkeys(e.document_id for e in events if e.status == status and e.document_id not in gone))
