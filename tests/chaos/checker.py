@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from uuid import UUID
 
-from shared.document import IDLE, TERMINAL, TRANSITIONS, DocumentStatus, HistoryEntry
+from shared.document import IDLE, TERMINAL, TRANSITIONS, DocumentStatus
 from shared.events import DELETED, FeedEvent
-from tests.chaos.history import History, Keyed, Life
+from shared.ledger import Call, CallState
+from tests.chaos.history import Billed, History, Keyed, Life
 
 S = DocumentStatus
 
@@ -96,11 +97,45 @@ def leases(history: History) -> Iterator[tuple[str, str]]:
 
 
 def payments(history: History) -> Iterator[tuple[str, str]]:
-    windows = {life.document.filename: ambiguous_windows(life.entries) for life in history.lives.values()}
-    runs = {life.document.filename: max(life.document.run, 1) for life in history.lives.values()}
-    for key, paid in Counter(call.key for call in history.calls).items():
-        if paid > runs.get(key, 1) + windows.get(key, 0):
-            yield "avoidable calls", f"{key}: paid {paid} times with {windows.get(key, 0)} ambiguous windows"
+    """The ledger is the provider's journal, and nothing was paid for that was there already."""
+    rows = {str(call.id): call for call in history.ledger}
+    for billed in history.billed:
+        row = rows.get(billed.id)
+        if row is None and billed.name not in _deleted(history):
+            yield "unaccounted calls", f"{billed.name}: the provider bills a call that is not in the ledger"
+        elif row is not None and row.state is CallState.DONE and _tokens(row) != _tokens(billed):
+            yield "unaccounted calls", f"{billed.name}: billed {_tokens(billed)} tokens, entered {_tokens(row)}"
+    paid = {billed.id for billed in history.billed}
+    for _, of_key in groupby(sorted(history.ledger, key=_owner_and_call_key), key=_owner_and_call_key):
+        yield from _payments_of(list(of_key), paid)
+
+
+def _payments_of(calls: list[Call], paid: set[str]) -> Iterator[tuple[str, str]]:
+    """Of one owner and call key. A call whose answer got lost is ambiguous, and may be made once more."""
+    what = f"document {calls[0].document_id}, run {calls[0].run}"
+    billed = sum(str(call.id) in paid for call in calls)
+    ambiguous = sum(call.state in {CallState.AMBIGUOUS, CallState.INTENT} for call in calls)
+    if billed > 1 + ambiguous:
+        yield "avoidable calls", f"{what}: paid {billed} times with {ambiguous} ambiguous windows"
+    kept_at = min((call.ended_at for call in calls if call.state is CallState.DONE and call.ended_at), default=None)
+    late = [call for call in calls if call.state is not CallState.CACHED and kept_at and call.started_at > kept_at]
+    if late:
+        yield "avoidable calls", f"{what}: {len(late)} calls began although the answer was kept"
+    for call in calls:
+        if call.state is CallState.DONE and str(call.id) not in paid:
+            yield "unaccounted calls", f"{what}: the ledger has a call that the provider never saw"
+
+
+def _deleted(history: History) -> set[str]:
+    return {answer.name for answer in history.asked("delete")}
+
+
+def _tokens(call: Call | Billed) -> tuple[int, int]:
+    return call.input_tokens, call.output_tokens
+
+
+def _owner_and_call_key(call: Call) -> tuple[UUID, str]:
+    return call.owner, call.call_key
 
 
 def keys(history: History) -> Iterator[tuple[str, str]]:
@@ -185,7 +220,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "I2": ("only legal moves, versions without a hole, one end for each run, the row is its last move", legal_moves),
     "I3": ("fences rise; no write below the current fence is accepted", fences),
     "I4": ("at most one live lease", leases),
-    "I5": ("paid at most once for each call key and ambiguous window", payments),
+    "I5": ("the ledger is the provider's journal; paid once for each call key and ambiguous window", payments),
     "I6": ("one key, one run and one answer; another body is refused, another user independent", keys),
     "I7": ("first claims come in the order of the queue", order),
     "I9": ("what a client of the stream saw is the feed, in order, once", stream),
@@ -201,11 +236,6 @@ def findings(history: History) -> list[Finding]:
         for name, (_, check) in INVARIANTS.items()
         for kind, what in check(history)
     ]
-
-
-def ambiguous_windows(entries: tuple[HistoryEntry, ...]) -> int:
-    """How often somebody lost, or gave back, a document between the begin of its analysis and its end."""
-    return sum(entry.previous is S.ANALYZING and entry.status in {S.PROCESSING, S.PENDING} for entry in entries)
 
 
 def _present(history: History) -> Iterator[Life]:

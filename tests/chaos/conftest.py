@@ -1,4 +1,4 @@
-"""The ground for small scenarios: the run's emulator and PostgreSQL, with a database, a bucket and queues of its own."""
+"""The ground for small scenarios: the emulator and PostgreSQL of the run, with a database and queues of their own."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from shared.document import Document, HistoryEntry
 from shared.events import FeedEvent
+from shared.ledger import Call
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,11 +58,13 @@ class Life:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
-    """One call that the provider bills. `key` is what was paid for."""
+class Billed:
+    """One call in the provider's journal. `id` is the client's own name for it, `name` the file that it was about."""
 
-    key: str
-    tokens: int
+    id: str
+    name: str
+    input_tokens: int
+    output_tokens: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,7 +113,8 @@ class History:
     acts: tuple[Act, ...] = ()
     feeds: Mapping[UUID, tuple[FeedEvent, ...]] = field(default_factory=dict)
     seen: Mapping[UUID, tuple[Seen, ...]] = field(default_factory=dict)
-    calls: tuple[Call, ...] = ()
+    billed: tuple[Billed, ...] = ()
+    ledger: tuple[Call, ...] = ()
     keyed: tuple[Keyed, ...] = ()
     stops: tuple[Stop, ...] = ()
     recoveries: tuple[Recovery, ...] = ()

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shared.document import DocumentStatus
-from tests.chaos.checker import Finding, ambiguous_windows
+from shared.ledger import CallState
+from tests.chaos.checker import Finding
 from tests.chaos.history import History
 
 S = DocumentStatus
@@ -27,8 +28,8 @@ def counts(history: History, found: Sequence[Finding]) -> dict[str, int]:
         "deleted": len(history.kept("delete")),
         **{name: breaches.pop(name, 0) for name in _BREACHES},
         **breaches,
-        "calls paid": len(history.calls),
-        "ambiguous windows": sum(ambiguous_windows(life.entries) for life in history.lives.values()),
+        "calls billed": len(history.billed),
+        "ambiguous windows": sum(call.state in {CallState.AMBIGUOUS, CallState.INTENT} for call in history.ledger),
         "claims": sum(entry.status is S.PROCESSING for life in history.lives.values() for entry in life.entries),
         "stream frames": sum(len(frames) for frames in history.seen.values()),
         **{f"{act}s" if act != "kill" else "kills": history.counted(act) for act in {a.what for a in history.acts}},

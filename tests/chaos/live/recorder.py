@@ -17,12 +17,13 @@ import boto3
 
 from shared.bootstrap import Backends
 from shared.clock import utc_now
-from shared.document import TERMINAL, DocumentStatus
+from shared.document import TERMINAL, Document, DocumentStatus
 from shared.errors import BackendUnavailableError
 from shared.events import DELETED, FeedEvent
+from shared.ledger import Call
 from shared.ports import ListFilter
 from shared.settings import Settings
-from tests.chaos.history import Call, History, Left, Life, Seen
+from tests.chaos.history import Billed, History, Left, Life, Seen
 from tests.chaos.live.clients import Caller
 from tests.chaos.live.waiting import holds
 from tests.support.openai_server import OpenAIServer
@@ -99,6 +100,7 @@ class Recorder:
         return History(
             answers=tuple(answer for caller in callers for answer in caller.answers),
             lives=lives,
+            ledger=await self._ledger(lives.values()),
             feeds={owner: tuple(events) for owner, events in self._events.items()},
             left=left,
             lease_seconds=self.settings.lease_seconds,
@@ -117,6 +119,17 @@ class Recorder:
         found = await asyncio.gather(*map(life, document_ids))
         return {one.document.id: one for one in found if one is not None}
 
+    async def _ledger(self, lives: Iterable[Life]) -> tuple[Call, ...]:
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def calls(document: Document, run: int) -> list[Call]:
+            async with turns:
+                return await self.backends.ledger.calls(document.id, run=run)
+
+        runs = [(life.document, run) for life in lives for run in range(1, life.document.run + 1)]
+        found = await asyncio.gather(*(calls(document, run) for document, run in runs))
+        return tuple(call for some in found for call in some)
+
     async def _listed(self, owner: UUID) -> list[UUID]:
         everything = ListFilter()
         return [one.id for one in await self.backends.documents.page(owner, where=everything, limit=10_000, after=None)]
@@ -130,10 +143,15 @@ class Recorder:
         return Left(visible=visible, in_flight=in_flight, dead=dead, due=waiting, keys=keys)
 
 
-def calls_of(model: OpenAIServer) -> tuple[Call, ...]:
+def billed_by(model: OpenAIServer) -> tuple[Billed, ...]:
     """The provider's billing journal: what it answered, by what the document says of itself."""
     return tuple(
-        Call(key=reference[1], tokens=call.input_tokens + call.output_tokens)
+        Billed(
+            id=call.request_id,
+            name=reference[1],
+            input_tokens=call.input_tokens,
+            output_tokens=call.output_tokens,
+        )
         for call in model.calls
         if call.outcome.partition(":")[0] in _BILLED and (reference := _REFERENCE.search(call.messages[-1]))
     )

@@ -17,7 +17,7 @@ from tests.chaos.live.clients import Caller, callers
 from tests.chaos.live.cluster import Cluster, cluster_of
 from tests.chaos.live.fault_proxy import Faults
 from tests.chaos.live.ground import Ground
-from tests.chaos.live.recorder import Recorder, calls_of
+from tests.chaos.live.recorder import Recorder, billed_by
 from tests.chaos.live.waiting import comes
 
 
@@ -48,7 +48,7 @@ class Stage:
         left = await self.recorder.until_quiet(seconds=quiet_seconds)
         seen = {user.id: await self.recorder.all_seen(user) for user in self.users[:listeners]}
         cluster = self.cluster
-        done = {"acts": tuple(cluster.acts), "calls": calls_of(cluster.model), "faults": dict(cluster.proxy.done)}
+        done = {"acts": tuple(cluster.acts), "billed": billed_by(cluster.model), "faults": dict(cluster.proxy.done)}
         return await self.recorder.history(self.users, left=left, seen=seen, **done, **facts)
 
     @asynccontextmanager

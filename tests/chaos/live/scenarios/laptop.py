@@ -17,7 +17,7 @@ from shared.settings import Settings
 from tests.chaos.history import Act, History, Recovery
 from tests.chaos.live.clients import Caller, callers
 from tests.chaos.live.ground import Ground
-from tests.chaos.live.recorder import Recorder, calls_of, text_of
+from tests.chaos.live.recorder import Recorder, billed_by, text_of
 from tests.chaos.live.stage import names
 from tests.support.embedded import EmbeddedStack
 from tests.support.openai_server import OpenAIServer
@@ -64,7 +64,7 @@ class Laptop:
                 await recorder.until_ended(promised, seconds=self.seconds)
                 left = await recorder.until_quiet(seconds=60)
                 return await recorder.history(
-                    users, left=left, acts=tuple(acts), calls=calls_of(model), recoveries=tuple(recoveries)
+                    users, left=left, acts=tuple(acts), billed=billed_by(model), recoveries=tuple(recoveries)
                 )
 
     async def _recover(self, stack: EmbeddedStack, users: list[Caller]) -> Recovery:
