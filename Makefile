@@ -1,6 +1,6 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench eval fuzz storm lock clean
+.PHONY: help setup dev test check format bench eval fuzz storm chaos mutants lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -59,6 +59,13 @@ storm: setup ## Cut connections of the stream and kill API processes for many mi
 
 eval: setup ## Measure the offline analyzer, and with OPENAI_API_KEY the model, on documents of our own
 	@$(BIN)/python -m evaluation
+
+chaos: setup ## Run the chaos scenarios at full size (half an hour) and write docs/results/chaos.txt
+	$(BIN)/python -m tests.chaos all
+
+mutants: setup ## Break each invariant on purpose and show what notices
+	$(BIN)/python -m tests.chaos.mutants
+	$(BIN)/python -m pytest -q tests/chaos/test_mutants.py tests/chaos/test_model.py
 
 lock: setup ## Lock the dependencies again
 	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock
