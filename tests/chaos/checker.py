@@ -42,13 +42,13 @@ def promises(history: History) -> Iterator[tuple[str, str]]:
             yield "wrong failures", f"{answer.name} failed: {life.document.failure}"
         elif life.document.status not in TERMINAL:
             yield "stuck", f"{answer.name} is still {life.document.status}"
-    asked_for = {answer.name for answer in history.asked("upload")}
+    asked_for = Counter(name for name, _ in {(one.name, one.document_id) for one in history.asked("upload")})
     uploads = Counter(life.document.filename for life in _present(history))
     for name, count in uploads.items():
         if name not in asked_for:
             yield "unexpected", f"{name} was never uploaded"
-        elif count > 1:
-            yield "duplicated", f"{name} was uploaded once and is there {count} times"
+        elif count > asked_for[name]:
+            yield "duplicated", f"{name} was uploaded {asked_for[name]} times and is there {count} times"
 
 
 def recoveries(history: History) -> Iterator[tuple[str, str]]:
@@ -78,10 +78,10 @@ def legal_moves(history: History) -> Iterator[tuple[str, str]]:
 
 
 def fences(history: History) -> Iterator[tuple[str, str]]:
+    """Every move but its holder's own progress takes the document out of somebody's hands, and raises the fence."""
     for life in _present(history):
         for before, after in pairwise(life.entries):
-            claimed = after.status is S.PROCESSING
-            if after.fence < before.fence or (claimed and after.fence == before.fence):
+            if after.fence != before.fence + (after.status not in {S.UPLOADED, S.ANALYZING}):
                 yield "stale writes", f"{life.document.filename}: fence {before.fence}, then {after.fence}"
         if life.entries and life.document.fence < max(entry.fence for entry in life.entries):
             yield "stale writes", f"{life.document.filename}: the row's fence is below its history's"
@@ -175,6 +175,12 @@ def order(history: History) -> Iterator[tuple[str, str]]:
             yield "out of order", f"of {len(entered)} documents in order, the one at place {place} was overtaken"
 
 
+def poison(history: History) -> Iterator[tuple[str, str]]:
+    for life in _present(history) if history.max_attempts else ():
+        if life.document.attempt > history.max_attempts:
+            yield "poison", f"{life.document.filename}: held its group for {life.document.attempt} attempts"
+
+
 def stream(history: History) -> Iterator[tuple[str, str]]:
     for owner, frames in history.seen.items():
         feed = [(event.seq, event.document_id, event.status) for event in history.feeds[owner]]
@@ -197,6 +203,8 @@ def quiescence(history: History) -> Iterator[tuple[str, str]]:
         document = life.document
         if (document.due_at is None) != (document.status in IDLE):
             yield "stuck", f"{document.filename} is {document.status} with due_at {document.due_at}"
+        if document.working and (document.lease is None or document.due_at != document.lease.until):
+            yield "stuck", f"{document.filename} is held, and nobody looks when the lease ends"
     for document_id in history.left.due:
         yield "stuck", f"{document_id} is still due"
     if history.left.visible or history.left.in_flight:
@@ -223,6 +231,7 @@ INVARIANTS: dict[str, tuple[str, Check]] = {
     "I5": ("the ledger is the provider's journal; paid once for each call key and ambiguous window", payments),
     "I6": ("one key, one run and one answer; another body is refused, another user independent", keys),
     "I7": ("first claims come in the order of the queue", order),
+    "I8": ("a poison document holds its group no longer than its attempts", poison),
     "I9": ("what a client of the stream saw is the feed, in order, once", stream),
     "I10": ("what was deleted is gone and stays gone", deletions),
     "I11": ("whoever has to act is due; when all is quiet, nothing is due and the queue is empty", quiescence),

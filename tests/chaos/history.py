@@ -121,6 +121,8 @@ class History:
     faults: Mapping[str, int] = field(default_factory=dict)
     left: Left = field(default_factory=Left)
     lease_seconds: float = 0.0
+    # 0: not looked at.
+    max_attempts: int = 0
     # Whether nothing that was done gives a document a reason to fail.
     spotless: bool = False
     # What the queue keeps in order; nothing when a message was lost or its sender killed.

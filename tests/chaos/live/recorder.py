@@ -23,7 +23,7 @@ from shared.events import DELETED, FeedEvent
 from shared.ledger import Call
 from shared.ports import ListFilter
 from shared.settings import Settings
-from tests.chaos.history import Billed, History, Left, Life, Seen
+from tests.chaos.history import Answer, Billed, History, Left, Life, Seen
 from tests.chaos.live.clients import Caller
 from tests.chaos.live.waiting import holds
 from tests.support.openai_server import OpenAIServer
@@ -81,7 +81,7 @@ class Recorder:
         """Wait until nothing is due and the queue is empty, or the time is up; returns what is left."""
         deadline = time.monotonic() + seconds
         while True:
-            left = await self._left()
+            left = await self.left()
             if not (left.visible or left.in_flight or left.due) or time.monotonic() > deadline:
                 return left
             await asyncio.sleep(0.3)
@@ -89,16 +89,16 @@ class Recorder:
     async def in_flight(self) -> int:
         return (await asyncio.to_thread(_messages, self.settings))[1]
 
-    async def history(self, callers: Sequence[Caller], *, left: Left, **facts: Any) -> History:
+    async def history(self, answers: Sequence[Answer], *, left: Left, **facts: Any) -> History:
         """`facts` are what the stores cannot tell."""
         await self.follow()
         self._events.clear()
         await self.follow()
-        promised = {answer.document_id for caller in callers for answer in caller.answers} - {None}
+        promised = {answer.document_id for answer in answers} - {None}
         listed = [document_id for owner in self.owners for document_id in await self._listed(owner)]
         lives = await self._lives({one for one in (*promised, *listed) if one is not None})
         return History(
-            answers=tuple(answer for caller in callers for answer in caller.answers),
+            answers=tuple(answers),
             lives=lives,
             ledger=await self._ledger(lives.values()),
             feeds={owner: tuple(events) for owner, events in self._events.items()},
@@ -134,7 +134,8 @@ class Recorder:
         everything = ListFilter()
         return [one.id for one in await self.backends.documents.page(owner, where=everything, limit=10_000, after=None)]
 
-    async def _left(self) -> Left:
+    async def left(self) -> Left:
+        """What somebody still has to do something about."""
         visible, in_flight, dead = await asyncio.to_thread(_messages, self.settings)
         due = await self.backends.documents.due(now=utc_now() + _DUE_SOON, limit=1_000)
         keys = await asyncio.to_thread(_keys, self.settings)

@@ -49,7 +49,8 @@ class Stage:
         seen = {user.id: await self.recorder.all_seen(user) for user in self.users[:listeners]}
         cluster = self.cluster
         done = {"acts": tuple(cluster.acts), "billed": billed_by(cluster.model), "faults": dict(cluster.proxy.done)}
-        return await self.recorder.history(self.users, left=left, seen=seen, **done, **facts)
+        answers = [answer for user in self.users for answer in user.answers]
+        return await self.recorder.history(answers, left=left, seen=seen, **done, **facts)
 
     @asynccontextmanager
     async def listening(self, listeners: int) -> AsyncIterator[None]:

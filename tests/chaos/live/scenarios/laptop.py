@@ -63,8 +63,9 @@ class Laptop:
                 promised = {one.document_id for user in users for one in user.answers if one.document_id is not None}
                 await recorder.until_ended(promised, seconds=self.seconds)
                 left = await recorder.until_quiet(seconds=60)
+                answers = [answer for user in users for answer in user.answers]
                 return await recorder.history(
-                    users, left=left, acts=tuple(acts), billed=billed_by(model), recoveries=tuple(recoveries)
+                    answers, left=left, acts=tuple(acts), billed=billed_by(model), recoveries=tuple(recoveries)
                 )
 
     async def _recover(self, stack: EmbeddedStack, users: list[Caller]) -> Recovery:
