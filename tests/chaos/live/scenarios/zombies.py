@@ -17,7 +17,7 @@ from tests.chaos.live.waiting import holds
 
 _REFUSED = '"document.attempt_failed"'
 # Long enough for a stop to meet the calls while they last.
-_CALL_SECONDS = 1.5
+_CALL_SECONDS = 4.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,9 +50,9 @@ class Zombies:
         uploads = [on.users[index % 2].upload(name, text_of(name)) for index, name in enumerate(files)]
         document_ids = [one for one in await asyncio.gather(*uploads) if one is not None]
         await self._some_are_analyzed(on, document_ids)
-        victim = on.chance.choice(on.cluster.workers)
+        victim = await self._busiest(on, document_ids)
         on.cluster.pause(victim)
-        held = [one for one in document_ids if await _holds(on, victim, one)]
+        held = await _held(on, victim, document_ids)
         before = victim.log_path.read_text().count(_REFUSED)
         await on.until_ended(seconds=self.seconds)
         on.cluster.resume(victim)
@@ -63,16 +63,21 @@ class Zombies:
         await holds(lambda: denied() >= len(held), seconds=15)
         return len(held), denied()
 
+    async def _busiest(self, on: Stage, document_ids: list[UUID]) -> Worker:
+        holding = {worker.role: len(await _held(on, worker, document_ids)) for worker in on.cluster.workers}
+        return max(on.cluster.workers, key=lambda worker: holding[worker.role])
+
     async def _some_are_analyzed(self, on: Stage, document_ids: list[UUID]) -> None:
         while True:
             await on.recorder.follow()
-            if sum(on.recorder.status(one) == DocumentStatus.ANALYZING for one in document_ids) > self.concurrency:
-                return
-            if all(on.recorder.status(one) == DocumentStatus.COMPLETED for one in document_ids):
+            reached = [on.recorder.status(one) for one in document_ids]
+            # As many as one of the two can hold at most; when the machine is slow, whatever there is in the end.
+            if reached.count(DocumentStatus.ANALYZING) >= self.concurrency or DocumentStatus.COMPLETED in reached:
                 return
             await asyncio.sleep(0.05)
 
 
-async def _holds(on: Stage, worker: Worker, document_id: UUID) -> bool:
-    document = await on.backends.documents.get(document_id)
-    return document is not None and document.lease is not None and document.lease.holder == worker.instance_id
+async def _held(on: Stage, worker: Worker, document_ids: list[UUID]) -> list[UUID]:
+    """Which of the documents the worker holds."""
+    found = [await on.backends.documents.get(one) for one in document_ids]
+    return [one.id for one in found if one and one.lease and one.lease.holder == worker.instance_id]
