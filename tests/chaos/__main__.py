@@ -25,17 +25,17 @@ from tests.chaos.checker import findings
 from tests.chaos.live.ground import ground
 from tests.chaos.live.scenarios import Scenario
 from tests.chaos.live.scenarios.fifo import Fifo
+from tests.chaos.live.scenarios.fire import Fire
 from tests.chaos.live.scenarios.keys import Keys
 from tests.chaos.live.scenarios.laptop import Laptop
 from tests.chaos.live.scenarios.lost_replies import LostReplies
 from tests.chaos.live.scenarios.rolling import Rolling
-from tests.chaos.live.scenarios.storm import Storm
 from tests.chaos.live.scenarios.zombies import Zombies
 from tests.chaos.model import Bounds, Rules, explore
 from tests.chaos.report import counts
 
 SCENARIOS: dict[str, type[Scenario]] = {
-    "storm": Storm,
+    "fire": Fire,
     "zombies": Zombies,
     "lost-replies": LostReplies,
     "keys": Keys,
@@ -45,8 +45,8 @@ SCENARIOS: dict[str, type[Scenario]] = {
 }
 # What `make chaos` runs.
 ALL = (
-    "storm --store dynamodb",
-    "storm --store postgres",
+    "fire --store dynamodb",
+    "fire --store postgres",
     "zombies --store postgres",
     "zombies --store dynamodb",
     "fifo --store dynamodb --order global --kill-every-seconds 20",

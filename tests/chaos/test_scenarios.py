@@ -12,14 +12,14 @@ from tests.chaos.history import History
 from tests.chaos.live.ground import Ground, ground
 from tests.chaos.live.scenarios import Scenario
 from tests.chaos.live.scenarios.fifo import Fifo
+from tests.chaos.live.scenarios.fire import Fire
 from tests.chaos.live.scenarios.keys import Keys
 from tests.chaos.live.scenarios.lost_replies import LostReplies
-from tests.chaos.live.scenarios.storm import Storm
 from tests.chaos.live.scenarios.zombies import Zombies
 
 _DOCUMENTS = 30
 _ENDS = {DocumentStatus.COMPLETED, DocumentStatus.DELETING}
-STORM = Storm(
+FIRE = Fire(
     documents=_DOCUMENTS,
     owners=8,
     workers=2,
@@ -46,17 +46,17 @@ def ended(history: History) -> int:
     )
 
 
-async def test_storm_with_a_database_that_is_restarted_loses_nothing(chance: random.Random) -> None:
+async def test_under_fire_with_a_database_that_is_restarted_loses_nothing(chance: random.Random) -> None:
     async with ground("postgres") as on:
-        history = await play(STORM, on, chance)
+        history = await play(FIRE, on, chance)
     assert ended(history) == _DOCUMENTS
     assert history.counted("kill") >= 1
     assert history.counted("restart") >= 1
 
 
 @pytest.mark.parametrize("store", ["dynamodb"])
-async def test_storm_on_dynamodb_loses_nothing(small: Ground, chance: random.Random) -> None:
-    history = await play(STORM, small, chance)
+async def test_under_fire_on_dynamodb_loses_nothing(small: Ground, chance: random.Random) -> None:
+    history = await play(FIRE, small, chance)
     assert ended(history) == _DOCUMENTS
     assert history.counted("kill") >= 1
 

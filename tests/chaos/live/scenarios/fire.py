@@ -18,7 +18,7 @@ from tests.chaos.live.stage import Stage, names, stage
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Storm:
+class Fire:
     """Everything at once. `seconds` bounds the wait for the end of all documents."""
 
     documents: int = 1_000
