@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import logging
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -187,6 +188,9 @@ def arguments() -> argparse.Namespace:
 
 async def main() -> int:
     args = arguments()
+    # Told to stop, it ends what it has started.
+    if storming := asyncio.current_task():
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, storming.cancel)
     random.seed(args.seed)
     log.configure(level="error", service="storm")
     logging.getLogger("httpx2").setLevel(logging.WARNING)
