@@ -20,8 +20,6 @@ _LINE_HYPHEN = re.compile("[\x02\ufffe]")
 _WORD_START = re.compile(r"(?<![\w/.@-])[^\W\d_]+\Z")
 _GOES_ON = re.compile(r"[^\W\d_A-Z]")
 _MAX_WORD_CHARS = 60
-# PDFium gives a character beyond U+FFFF without what is beyond: mathematical letters and pictures, mostly, end up here.
-_MAYBE_CUT = re.compile("[\u4e00-\u9fff\ud400-\ud7ff\ue000-\ufaff]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,23 +65,8 @@ def _text_of(page: pdfium.PdfPage) -> str:
     textpage = page.get_textpage()
     # Not get_text_bounded: it takes ten times as long, and loses some of the spaces between words.
     raw = textpage.get_text_range()
-    if not raw.isascii() and _MAYBE_CUT.search(raw):
-        raw = _uncut(raw, textpage.get_text_bounded())
     textpage.close()
     return clean(raw)
-
-
-def _uncut(raw: str, whole: str) -> str:
-    """Return `raw` with the characters beyond U+FFFF that `whole` has in the same order."""
-    beyond = re.findall("[\U00010000-\U0010ffff]", whole)
-    end, pieces = 0, []
-    for char in beyond:
-        place = raw.find(chr(ord(char) & 0xFFFF), end)
-        if place < 0:
-            continue
-        pieces += [raw[end:place], char]
-        end = place + 1
-    return "".join([*pieces, raw[end:]])
 
 
 def clean(raw: str) -> str:
