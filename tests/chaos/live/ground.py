@@ -69,12 +69,14 @@ async def restart_now_and_then(
     note: Callable[[str, str], None],
     calm: asyncio.Event,
 ) -> None:
-    """Stop the server, by force or in order, and start it again, until `calm` is set; then it runs."""
-    while not await comes(calm, seconds=chance.uniform(*seconds)):
+    """Stop the server at once, by force or in order, start it again, and so on until `calm` is set; then it runs."""
+    while True:
         await asyncio.to_thread(chance.choice([postgres.kill, postgres.stop]))
         note("restart", "postgres")
         await asyncio.sleep(chance.uniform(0, _DOWN_SECONDS_MAX))
         await asyncio.to_thread(postgres.start)
+        if await comes(calm, seconds=chance.uniform(*seconds)):
+            return
 
 
 def _settings(emulator: Emulator, postgres: EmbeddedPostgres | None) -> Settings:

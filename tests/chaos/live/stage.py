@@ -65,7 +65,7 @@ class Stage:
 
     @asynccontextmanager
     async def killing(self, every_seconds: float, *, apis: float = 0.0) -> AsyncIterator[None]:
-        """Kill somebody every so often, half of the times just after a request of theirs had its effect.
+        """Kill a worker at once, and somebody every so often, half of the times when a request had its effect.
 
         `apis` is the share of kills that hit an API process; 0 seconds kills nobody.
         """
@@ -80,6 +80,7 @@ class Stage:
 
     async def _kill(self, every_seconds: float, apis: float, calm: asyncio.Event) -> None:
         cluster, chance = self.cluster, self.chance
+        cluster.kill(chance.choice(cluster.workers))
         while not await comes(calm, seconds=every_seconds):
             victim = chance.choice(cluster.apis if chance.random() < apis else cluster.workers)
             if chance.random() < 0.5:
