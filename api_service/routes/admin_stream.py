@@ -22,6 +22,7 @@ router = APIRouter(prefix="/admin", tags=["stream"])
 
 @router.get(
     "/stream",
+    status_code=200,  # FastAPI would look for it in the class.
     response_class=EventStreamResponse,
     responses={200: {"content": {"text/event-stream": {}}}, **problems(401, 403, 422, 429, 503)},
     openapi_extra={"security": [{"OAuth2PasswordBearer": []}]},

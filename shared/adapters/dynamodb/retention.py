@@ -23,8 +23,11 @@ class DynamoDBRetention:
         self._table = table
 
     async def trim(self, *, now: datetime) -> int:
-        owners = await indexes.feeds(self._table, until=now, limit=_FEEDS)
-        return sum([await self._trim(owner, now) for owner in owners])
+        # Each feed that is looked at is due again later, whether something of it was old or not.
+        while owners := await indexes.feeds(self._table, until=now, limit=_FEEDS):
+            if gone := sum([await self._trim(owner, now) for owner in owners]):
+                return gone
+        return 0
 
     async def _trim(self, owner: UUID, now: datetime) -> int:
         """Raise the floor to the last of the old events, and say when to look again; returns by how much it rose."""
