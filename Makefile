@@ -1,8 +1,9 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench eval fuzz storm chaos mutants lock clean
+.PHONY: help setup dev test check format bench eval fuzz storm chaos mutants deploy-test test-localstack lock clean
 
 PYTHON ?= python3
+PYTHON313 ?= python3.13
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -67,6 +68,44 @@ mutants: setup ## Break each invariant on purpose and show what notices
 	$(BIN)/python -m tests.chaos.mutants
 	$(BIN)/python -m pytest -q tests/chaos/test_mutants.py tests/chaos/test_model.py
 
+# SAM's CLI, the emulator and Lambda's runtime client, each alone: what a bundle lacks must not be found beside it.
+.venv-%/.ready: locks/deploy/%.lock
+	@test -x .venv-$*/bin/python || $(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $<
+	@touch $@
+
+deploy-test: SHELL := bash
+deploy-test: setup .venv-sam/.ready .venv-emulator/.ready .venv-runtime/.ready ## Deploy with SAM to an emulated AWS, and verify it
+	@set -o pipefail; $(BIN)/python -m tests.deploy.run | tee docs/results/deploy-test.txt
+
+.venv-localstack/.ready: locks/deploy/localstack.lock $(READY)
+	@$(PYTHON313) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 13))' || \
+		{ echo "LocalStack 4.14.0 runs on Python 3.13 alone. Name one: make PYTHON313=... test-localstack" >&2; exit 2; }
+	@test -x .venv-localstack/bin/python || $(PYTHON313) -m venv .venv-localstack
+	@$(BIN)/uv pip install --quiet --python .venv-localstack/bin/python --require-hashes -r $<
+	@touch $@
+
+# The deselected test: LocalStack empties the object that a put it refuses would have replaced; S3 keeps it.
+test-localstack: SHELL := bash
+test-localstack: setup .venv-localstack/.ready ## Test blobs, queue, init script and containers' processes against LocalStack
+	@set -o pipefail; $(BIN)/python -m pytest --localstack -n 0 -v --show-capture=no --timeout=300 \
+		tests/contracts/test_blob_store.py tests/contracts/test_job_queue.py tests/localstack/init_script.py \
+		tests/journeys/test_compose_processes.py \
+		--deselect tests/contracts/test_blob_store.py::test_bytes_that_do_not_match_their_hash_are_not_stored | tee docs/results/test-localstack.txt
+
+# `sam build` makes these, each in a folder that it names ARTIFACTS_DIR.
+build-ApiFunction:
+	infra/bundle.sh lambda-api api_service shared
+
+build-WorkerFunction:
+	infra/bundle.sh lambda-worker worker_service shared
+
+build-UploadedFunction:
+	infra/bundle.sh lambda-core api_service shared
+
+build-SweepFunction build-DeadLetterFunction:
+	infra/bundle.sh lambda-core worker_service shared
+
 lock: setup ## Lock the dependencies again
 	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock
 	$(COMPILE) --extra api --extra postgres -c locks/dev.lock -o locks/api.lock
@@ -77,7 +116,9 @@ lock: setup ## Lock the dependencies again
 	$(COMPILE) -c locks/dev.lock -o locks/lambda-core.lock
 	$(COMPILE_GROUP) --group sam -o locks/deploy/sam.lock
 	$(COMPILE_GROUP) --group emulator -o locks/deploy/emulator.lock
-	$(COMPILE_GROUP) --group lambda-runtime -o locks/deploy/lambda-runtime.lock
+	$(COMPILE_GROUP) --group lambda-runtime -o locks/deploy/runtime.lock
+	$(subst --universal --python-version 3.11,--python-version 3.13,$(COMPILE_GROUP)) --exclude-newer 2026-02-27 \
+		--group localstack -o locks/deploy/localstack.lock
 
 clean: ## Remove everything that was made here, the embedded stack's data included
-	rm -rf $(VENV) .docrelay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-sam .venv-emulator .venv-runtime .venv-localstack .aws-sam .docrelay .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

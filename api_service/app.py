@@ -20,8 +20,20 @@ from api_service.dependencies import Services
 from api_service.frames import Encoder
 from api_service.hub import Hub
 from api_service.intake import Intake
+from api_service.presigned import PresignedUploads
 from api_service.request_log import RequestLog
-from api_service.routes import admin_stream, auth, documents, health, moves, stream, uploads, usage, users
+from api_service.routes import (
+    admin_stream,
+    auth,
+    documents,
+    health,
+    moves,
+    presigned,
+    stream,
+    uploads,
+    usage,
+    users,
+)
 from api_service.tokens import Tokens
 from shared import log
 from shared.adapters.argon2 import Argon2Passwords
@@ -87,6 +99,14 @@ def assemble(settings: Settings, backends: Backends) -> Services:
         intake=Intake(
             documents=backends.documents, blobs=backends.blobs, queue=backends.queue, clock=utc_now, new_id=uuid7
         ),
+        presigned=PresignedUploads(
+            documents=backends.documents,
+            blobs=backends.blobs,
+            queue=backends.queue,
+            max_file_bytes=settings.max_file_bytes,
+            clock=utc_now,
+            new_id=uuid7,
+        ),
         hub=Hub(
             feed=backends.feed,
             encoder=encoder,
@@ -109,6 +129,7 @@ def _api(settings: Settings) -> APIRouter:
     if settings.admin_stream_tick_seconds is not None:
         api.include_router(admin_stream.router)
     api.include_router(uploads.router)
+    api.include_router(presigned.router)
     api.include_router(documents.router)
     api.include_router(moves.router)
     api.include_router(usage.router)

@@ -15,6 +15,7 @@ from api_service.auth import Authenticator, Caller
 from api_service.frames import Encoder
 from api_service.hub import Hub
 from api_service.intake import Intake
+from api_service.presigned import PresignedUploads
 from api_service.problems import ProblemError, invalid, not_found, unauthorized
 from api_service.tokens import TokenError
 from shared.accounts import Role
@@ -34,6 +35,7 @@ class Services:
     backends: Backends
     authenticator: Authenticator
     intake: Intake
+    presigned: PresignedUploads
     hub: Hub
     encoder: Encoder
     upload_slots: asyncio.Semaphore

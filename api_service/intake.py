@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
-from pathlib import PurePosixPath
 from uuid import UUID
 
 from api_service.multipart import Part
+from api_service.names import clean_name
 from shared import log
 from shared.clock import Clock, NewId
 from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, advance, blob_prefix
@@ -25,12 +24,11 @@ from shared.errors import (
 )
 from shared.filetype import content_type_of
 from shared.idempotency import KEPT_FOR, derived_id, request_hash
-from shared.moves import commit, dispatch
+from shared.moves import announce, commit
 from shared.ports import BlobStore, DocumentStore, JobQueue
 
 _log = log.get(__name__)
 
-_MAX_NAME_CHARS = 255
 _SNIFFED_BYTES = 65_536
 
 
@@ -120,10 +118,7 @@ class Intake:
 
     async def send(self, document: Document) -> None:
         """Send a pending document's message; a lost send is left to the due sweep."""
-        try:
-            await dispatch(document, queue=self.queue, documents=self.documents, clock=self.clock)
-        except BackendUnavailableError as exc:
-            _log.warning("queue.send_failed", document_id=str(document.id), cause=str(exc))
+        await announce(document, queue=self.queue, documents=self.documents, clock=self.clock)
 
     async def _row(self, part: Part, *, owner: UUID, key_hash: str | None, index: int) -> Document:
         """The new row of a file, or the one that an earlier try with the same key has left."""
@@ -189,18 +184,3 @@ async def digest(parts: AsyncIterator[Part]) -> Upload:
     async for part in parts:
         upload.note(part)
     return upload
-
-
-def clean_name(raw: str | None) -> str | None:
-    """The last component of what a client calls the file, without control characters; None when nothing is left."""
-    return _printable(PurePosixPath((raw or "").replace("\\", "/")).name)[-_MAX_NAME_CHARS:] or None
-
-
-def clean_folder(raw: str) -> str:
-    """A folder as a `/`-separated path without empty, `.` or `..` parts and without control characters."""
-    parts = (_printable(part) for part in raw.split("/"))
-    return "/".join(part for part in parts if part not in {"", ".", ".."})
-
-
-def _printable(text: str) -> str:
-    return "".join(char for char in unicodedata.normalize("NFC", text) if unicodedata.category(char)[0] != "C").strip()

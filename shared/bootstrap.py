@@ -169,8 +169,12 @@ async def _dynamodb(
 
 @asynccontextmanager
 async def _blobs(settings: Settings, session: AioSession) -> AsyncIterator[S3BlobStore]:
-    async with session.create_client("s3", **client_options(settings)) as client:
-        yield S3BlobStore(client=client, bucket=settings.bucket)
+    async with AsyncExitStack() as stack:
+        client = signer = await stack.enter_async_context(session.create_client("s3", **client_options(settings)))
+        if settings.s3_public_url:
+            public = settings.model_copy(update={"aws_endpoint_url": settings.s3_public_url})
+            signer = await stack.enter_async_context(session.create_client("s3", **client_options(public)))
+        yield S3BlobStore(client=client, signer=signer, bucket=settings.bucket)
 
 
 @asynccontextmanager

@@ -156,6 +156,8 @@ class Facts(TypedDict, total=False):
     """What a move may set beside the status."""
 
     folder: str
+    size: int
+    sha256: str
     pages: int | None
     text_key: str | None
     report: Report | None

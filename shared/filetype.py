@@ -47,15 +47,17 @@ _BINARY_MAGICS = {
 }
 
 
+def content_type_named(filename: str) -> str:
+    """Return the content type that the name's extension says. Raises UnsupportedTypeError."""
+    return _named(filename)[0]
+
+
 def content_type_of(filename: str, head: bytes) -> str:
     """Return the content type on which the name's extension and the content agree.
 
     `head` is the whole file, or at least its first kilobyte. Raises UnsupportedTypeError, which says what was seen.
     """
-    name = filename.strip().lower()
-    content_type, kind = next((found for end, found in _TYPES.items() if name.endswith(end)), ("", ""))
-    if not content_type:
-        raise UnsupportedTypeError("The name ends in none of .pdf, .docx and .txt.")
+    content_type, kind = _named(filename)
     if not _agrees(content_type, head):
         raise UnsupportedTypeError(f"The name says {kind}, but the content {_seen(head)}.")
     return content_type
@@ -71,6 +73,14 @@ def utf16_without_mark(data: bytes) -> str | None:
     if even > 0.3 * units and odd < 0.02 * units:
         return "utf-16-be"
     return None
+
+
+def _named(filename: str) -> tuple[str, str]:
+    name = filename.strip().lower()
+    for end, found in _TYPES.items():
+        if name.endswith(end):
+            return found
+    raise UnsupportedTypeError("The name ends in none of .pdf, .docx and .txt.")
 
 
 def _agrees(content_type: str, head: bytes) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from shared import log
 from shared.clock import Clock
 from shared.document import Change, Document, due_after_send
-from shared.errors import MoveRefusedError
+from shared.errors import BackendUnavailableError, MoveRefusedError
 from shared.idempotency import IdempotencyRecord
 from shared.messages import ProcessMessage
 from shared.ports import DocumentStore, JobQueue
@@ -77,3 +77,11 @@ async def dispatch(document: Document, *, queue: JobQueue, documents: DocumentSt
     )
     await queue.send(message, owner=document.owner)
     await documents.postpone(document, due_at=due_after_send(document.send, at=now))
+
+
+async def announce(document: Document, *, queue: JobQueue, documents: DocumentStore, clock: Clock) -> None:
+    """Send a pending document's message; a lost send is left to the due sweep."""
+    try:
+        await dispatch(document, queue=queue, documents=documents, clock=clock)
+    except BackendUnavailableError as exc:
+        _log.warning("queue.send_failed", document_id=str(document.id), cause=str(exc))

@@ -49,6 +49,24 @@ class ListPosition:
     id: UUID
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UploadForm:
+    """Where and with which form fields a client may put one object by itself, with a POST."""
+
+    url: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlobFacts:
+    """What an object turned out to be. `head` is its beginning, `labels` what it was stored with."""
+
+    size: int
+    sha256: str
+    head: bytes
+    labels: Mapping[str, str]
+
+
 class Pingable(Protocol):
     async def ping(self) -> None:
         """Raise BackendUnavailableError unless the backend answers and is set up."""
@@ -62,6 +80,16 @@ class BlobStore(Pingable, Protocol):
 
     async def get(self, key: str) -> bytes:
         """Raises BlobMissingError."""
+        ...
+
+    async def upload_form(
+        self, key: str, *, content_type: str, max_bytes: int, labels: Mapping[str, str], expires_seconds: int
+    ) -> UploadForm:
+        """Let whoever has the form store this object once: exactly this key, type and labels, 1 to `max_bytes`."""
+        ...
+
+    async def inspect(self, key: str, *, max_bytes: int) -> BlobFacts:
+        """Read an object through without keeping it. Raises BlobMissingError, TooLargeError beyond `max_bytes`."""
         ...
 
     async def delete_prefix(self, prefix: str) -> None:

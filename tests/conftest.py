@@ -16,11 +16,16 @@ from docrelay.embedded.postgres import EmbeddedPostgres
 from shared import log
 from shared.bootstrap import Backends, open_backends, provision, upgrade_database
 from shared.settings import Settings
+from tests.support.localstack import LocalStack
 
 ADMIN = ("admin", "a-long-enough-password")
 
 
 _basetemp = pytest.StashKey[Path]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--localstack", action="store_true", help="use LocalStack in MiniStack's place")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,8 +55,9 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def emulator(scratch: Path) -> Iterator[Emulator]:
-    with Emulator(folder=scratch / "aws") as running:
+def emulator(scratch: Path, pytestconfig: pytest.Config) -> Iterator[Emulator]:
+    kind = LocalStack if pytestconfig.getoption("--localstack") else Emulator
+    with kind(folder=scratch / "aws") as running:
         yield running
 
 

@@ -16,7 +16,7 @@ from fastapi.responses import PlainTextResponse, RedirectResponse
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep, status_filter
 from api_service.frames import BYE
 from api_service.hub import Listener
-from api_service.intake import clean_folder
+from api_service.names import clean_folder
 from api_service.problems import ProblemError, invalid, not_found
 from api_service.routes import problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut

@@ -15,7 +15,7 @@ from api_service.dependencies import Services, ServicesDep, caller, status_filte
 from api_service.event_stream import Beginning, EventStreamResponse, Stream
 from api_service.frames import BYE, REAUTH
 from api_service.hub import Listener
-from api_service.intake import clean_folder
+from api_service.names import clean_folder
 from api_service.problems import ProblemError, unauthorized
 from api_service.routes import problems
 from api_service.tokens import TokenError

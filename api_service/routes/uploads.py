@@ -11,8 +11,9 @@ from fastapi import APIRouter, Request, Response
 
 from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep
 from api_service.idempotency import KeyedRequest, answered, replayed
-from api_service.intake import Refusal, Upload, clean_folder, digest
+from api_service.intake import Refusal, Upload, digest
 from api_service.multipart import Part, oversized, read_parts
+from api_service.names import MAX_FOLDER_CHARS, clean_folder
 from api_service.problems import ProblemError, invalid, status_of
 from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
@@ -24,7 +25,6 @@ router = APIRouter(prefix="/documents", tags=["documents"])
 
 # What boundaries, part headers and fields may add to the files themselves.
 _FORM_OVERHEAD_BYTES = 1_048_576
-_MAX_FOLDER_CHARS = 1024
 _TRUE, _FALSE = {"true", "1", "yes", "on", ""}, {"false", "0", "no", "off"}
 _BODY = {
     "requestBody": {
@@ -119,8 +119,8 @@ def _folder(upload: Upload) -> str:
     if upload.fields.get("profile", "default") not in {"", "default"}:
         raise invalid("profile", "There is no such profile. The only one is: default.")
     folder = clean_folder(upload.fields.get("folder", ""))
-    if len(folder) > _MAX_FOLDER_CHARS:
-        raise invalid("folder", f"Must have at most {_MAX_FOLDER_CHARS} characters.")
+    if len(folder) > MAX_FOLDER_CHARS:
+        raise invalid("folder", f"Must have at most {MAX_FOLDER_CHARS} characters.")
     return folder
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from aiobotocore.config import AioConfig
+from aiohttp import ClientPayloadError
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
 from shared.errors import BackendUnavailableError
@@ -47,7 +48,7 @@ def error_code(error: ClientError) -> str:
 
 
 class translated:  # noqa: N801 - reads as a word in `with translated("S3"):`
-    """Turn botocore's errors into BackendUnavailableError that names the service."""
+    """Turn botocore's errors, and a body cut off, into BackendUnavailableError that names the service."""
 
     def __init__(self, service: str) -> None:
         self._service = service
@@ -58,5 +59,5 @@ class translated:  # noqa: N801 - reads as a word in `with translated("S3"):`
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
         if isinstance(error, ClientError):
             raise BackendUnavailableError(f"{self._service} refused: {error_code(error)}") from error
-        if isinstance(error, BotoCoreError | HTTPClientError):
+        if isinstance(error, BotoCoreError | HTTPClientError | ClientPayloadError):
             raise BackendUnavailableError(f"{self._service} did not answer.") from error

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64encode
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from botocore.exceptions import ClientError
 
 from shared.adapters.aws import error_code, translated
-from shared.errors import BlobMissingError
+from shared.errors import BlobMissingError, TooLargeError
+from shared.ports import BlobFacts, UploadForm
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
+    from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
 
+_CHUNK_BYTES = 65_536
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _EXISTING = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
 
 class S3BlobStore:
-    def __init__(self, *, client: S3Client, bucket: str) -> None:
+    """`signer` makes what clients use by themselves; it may know the bucket under another address."""
+
+    def __init__(self, *, client: S3Client, signer: S3Client, bucket: str) -> None:
         self._client = client
+        self._signer = signer
         self._bucket = bucket
 
     async def ping(self) -> None:
@@ -40,14 +48,46 @@ class S3BlobStore:
 
     async def get(self, key: str) -> bytes:
         with translated("S3"):
-            try:
-                answer = await self._client.get_object(Bucket=self._bucket, Key=key)
-            except ClientError as exc:
-                if error_code(exc) in _MISSING:
-                    raise BlobMissingError from exc
-                raise
-            async with answer["Body"] as stream:
+            async with (await self._open(key))["Body"] as stream:
                 return await stream.read()
+
+    async def upload_form(
+        self, key: str, *, content_type: str, max_bytes: int, labels: Mapping[str, str], expires_seconds: int
+    ) -> UploadForm:
+        fields = {"Content-Type": content_type, **{f"x-amz-meta-{name}": value for name, value in labels.items()}}
+        with translated("S3"):
+            form = await self._signer.generate_presigned_post(
+                Bucket=self._bucket,
+                Key=key,
+                Fields=fields,
+                Conditions=[["content-length-range", 1, max_bytes], *({name: fields[name]} for name in fields)],
+                ExpiresIn=expires_seconds,
+            )
+        return UploadForm(url=form["url"], fields=form["fields"])
+
+    async def inspect(self, key: str, *, max_bytes: int) -> BlobFacts:
+        digest, head, size = hashlib.sha256(), b"", 0
+        with translated("S3"):
+            answer = await self._open(key)
+            async with answer["Body"] as stream:
+                if answer["ContentLength"] > max_bytes:
+                    stream.close()
+                    raise TooLargeError(
+                        f"The file has {answer['ContentLength']} bytes. The limit is {max_bytes} bytes."
+                    )
+                async for chunk in stream.iter_chunks(_CHUNK_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    head = head or chunk
+        return BlobFacts(size=size, sha256=digest.hexdigest(), head=head, labels=answer["Metadata"])
+
+    async def _open(self, key: str) -> GetObjectOutputTypeDef:
+        try:
+            return await self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as exc:
+            if error_code(exc) in _MISSING:
+                raise BlobMissingError from exc
+            raise
 
     async def delete_prefix(self, prefix: str) -> None:
         with translated("S3"):
@@ -60,7 +100,7 @@ class S3BlobStore:
 
     async def download_url(self, key: str, *, filename: str, expires_seconds: int) -> str:
         with translated("S3"):
-            return await self._client.generate_presigned_url(
+            return await self._signer.generate_presigned_url(
                 "get_object",
                 Params={
                     "Bucket": self._bucket,

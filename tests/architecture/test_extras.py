@@ -34,7 +34,7 @@ LAMBDA_API = (
     "shared.adapters.dynamodb.documents",
 )
 LAMBDA_WORKER = ("worker_service.lambda_handler", "openai", "py3langid", "sentencex", "vaderSentiment.vaderSentiment")
-LAMBDA_CORE = ("worker_service.lambda_upkeep", "shared.adapters.dynamodb.documents")
+LAMBDA_CORE = ("worker_service.lambda_upkeep", "api_service.lambda_uploaded", "shared.adapters.dynamodb.documents")
 PARSER_CHILD = ("worker_service.extractors.child", "pypdf")
 
 PARSERS = {"charset_normalizer", "docx", "lxml", "pypdf", "pypdfium2"}

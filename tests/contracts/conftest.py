@@ -21,14 +21,22 @@ async def dynamodb_settings(stack_settings: Settings) -> Settings:
 
 
 @pytest.fixture(scope="session")
-async def opened(stack_settings: Settings, dynamodb_settings: Settings) -> AsyncIterator[dict[str, Backends]]:
-    async with open_backends(stack_settings) as postgres, open_backends(dynamodb_settings) as dynamodb:
-        yield {"postgres": postgres, "dynamodb": dynamodb}
+async def on_table(dynamodb_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(dynamodb_settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+async def in_database(stack_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(stack_settings) as opened:
+        yield opened
 
 
 @pytest.fixture
-def backends(store: str, opened: dict[str, Backends]) -> Backends:
-    return opened[store]
+def backends(store: str, request: pytest.FixtureRequest) -> Backends:
+    """Not every emulator has a table to open."""
+    opened: Backends = request.getfixturevalue("on_table" if store == "dynamodb" else "in_database")
+    return opened
 
 
 @pytest.fixture

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from uuid import uuid4
 
 import httpx
 import pytest
 
-from shared.bootstrap import Backends
-from shared.errors import BackendUnavailableError, BlobMissingError
+from shared.bootstrap import Backends, open_backends
+from shared.errors import BackendUnavailableError, BlobMissingError, TooLargeError
+from shared.settings import Settings
 
 
 @pytest.fixture
@@ -35,6 +37,48 @@ async def test_bytes_that_do_not_match_their_hash_are_not_stored(backends: Backe
 async def test_missing_blob_is_named(backends: Backends) -> None:
     with pytest.raises(BlobMissingError):
         await backends.blobs.get(f"o/{uuid4()}/original")
+
+
+@pytest.mark.parametrize("read", ["get", "inspect"])
+async def test_body_that_is_cut_off_is_a_backend_that_did_not_answer(stack_settings: Settings, read: str) -> None:
+    async def cut_off(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+        writer.close()
+
+    async with await asyncio.start_server(cut_off, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with open_backends(stack_settings.model_copy(update={"aws_endpoint_url": url})) as backends:
+            reading = backends.blobs.get("k") if read == "get" else backends.blobs.inspect("k", max_bytes=1000)
+            with pytest.raises(BackendUnavailableError):
+                await reading
+
+
+async def test_inspected_blob_tells_what_it_is(backends: Backends) -> None:
+    key, body = f"o/{uuid4()}/original", bytes(range(256)) * 1000
+    await backends.blobs.put(key, body, content_type="application/pdf")
+    facts = await backends.blobs.inspect(key, max_bytes=len(body))
+    assert (facts.size, facts.sha256) == (len(body), hashlib.sha256(body).hexdigest())
+    assert body.startswith(facts.head)
+    assert len(facts.head) >= 1024
+
+
+async def test_inspecting_stops_at_a_blob_that_is_too_large(backends: Backends) -> None:
+    key = f"o/{uuid4()}/original"
+    await backends.blobs.put(key, b"12345", content_type="text/plain")
+    with pytest.raises(TooLargeError):
+        await backends.blobs.inspect(key, max_bytes=4)
+    with pytest.raises(BlobMissingError):
+        await backends.blobs.inspect(f"{key}-not", max_bytes=4)
+
+
+async def test_form_stores_its_object_with_its_labels(backends: Backends) -> None:
+    key = f"o/{uuid4()}/original"
+    form = await backends.blobs.upload_form(
+        key, content_type="text/plain", max_bytes=5, labels={"process": "false"}, expires_seconds=60
+    )
+    async with httpx.AsyncClient() as client:
+        assert (await client.post(form.url, data=dict(form.fields), files={"file": b"12345"})).is_success
+    assert (await backends.blobs.inspect(key, max_bytes=5)).labels == {"process": "false"}
 
 
 async def test_deleting_a_prefix_takes_everything_below_it_and_nothing_else(backends: Backends) -> None:

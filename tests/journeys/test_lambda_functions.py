@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import boto3
+import httpx
 import pytest
 
 from shared.bootstrap import open_backends, provision
@@ -63,6 +64,22 @@ async def test_document_goes_from_an_api_event_through_an_sqs_event_to_its_strea
 async def test_problem_is_one_behind_the_gateway_too(api: Function) -> None:
     answer = await api.request("GET", "/api/v1/documents", headers={"authorization": "Bearer no"})
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (401, "application/problem+json")
+
+
+async def test_bucket_says_that_a_presigned_upload_is_there(settings: Settings, api: Function) -> None:
+    headers = {"content-type": "application/json", "authorization": await logged_in(api)}
+    asked = json.dumps({"filename": "a.txt", "size": 12, "content_type": "text/plain"})
+    begun = json.loads((await api.request("POST", "/api/v1/documents/uploads", headers=headers, body=asked))["body"])
+    event = {"Records": [{"s3": {"object": {"key": begun["fields"]["key"]}}}, {"s3": {"object": {"key": "else"}}}]}
+    async with function("api_service.lambda_uploaded:handler", settings) as uploaded, httpx.AsyncClient() as bucket:
+        await uploaded.invoke(event)
+        early = await api.request("GET", f"/api/v1/documents/{begun['id']}", headers=headers)
+        await bucket.post(begun["url"], data=begun["fields"], files={"file": b"Ada met Bob."})
+        for _ in range(2):
+            assert await uploaded.invoke(event) is None
+    finished = await api.request("GET", f"/api/v1/documents/{begun['id']}", headers=headers)
+    assert json.loads(early["body"])["status"] == "uploading"
+    assert [entry["to"] for entry in json.loads(finished["body"])["history"]] == ["uploaded", "pending"]
 
 
 async def test_scheduled_sweep_removes_an_abandoned_upload(settings: Settings) -> None:

@@ -319,7 +319,7 @@ async def test_document_that_cannot_be_settled_holds_up_no_other(world: World) -
 
     await world.stored(S.UPLOADED, S.DELETING)
     await world.stored(*PENDING)
-    blobs = Torn(client=world.s3, bucket=world.settings.bucket)
+    blobs = Torn(client=world.s3, signer=world.s3, bucket=world.settings.bucket)
     assert await world.sweep_after(SEND_GRACE, blobs=blobs) == 2
     assert await world.sends() == [2]
 

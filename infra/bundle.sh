@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Makes one Lambda bundle in ARTIFACTS_DIR, for `sam build`: infra/bundle.sh LOCK PACKAGE...
+# LOCK says what is installed, for LAMBDA_PYTHON on Amazon Linux; of our packages only those named are kept.
+set -euo pipefail
+lock=$1
+shift
+bundle=${ARTIFACTS_DIR:?set by sam build}
+python=${LAMBDA_PYTHON:-3.13}
+uv=.venv/bin/uv
+
+"$uv" pip install --quiet --target "$bundle" --require-hashes --only-binary :all: \
+  --python-version "$python" --python-platform x86_64-manylinux_2_28 --requirement "locks/$lock.lock"
+
+# Our own code as its wheel, whose metadata tell the version.
+wheels=$(mktemp -d)
+trap 'rm -r "$wheels"' EXIT
+.venv/bin/python -m hatchling build -t wheel -d "$wheels" >/dev/null
+"$uv" pip install --quiet --target "$bundle" --python-version "$python" --no-deps "$wheels"/docrelay-*.whl
+for package in docrelay api_service worker_service shared; do
+  [[ " $* " == *" $package "* ]] || rm -r "${bundle:?}/$package"
+done
+
+# botocore describes 400 services, and a bundle may have 250 MB.
+find "$bundle/botocore/data" -mindepth 1 -maxdepth 1 -type d \
+  ! -name s3 ! -name sqs ! -name dynamodb ! -name secretsmanager ! -name ssm ! -name sts -exec rm -r {} +
+rm -rf "$bundle/bin"

@@ -1,0 +1,179 @@
+"""The SAM template as a walker sees it: what its roles may, who may reach what, and that it is what bootstrap makes."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from shared.adapters.dynamodb.schema import _definition
+from shared.settings import Settings
+from tests.architecture.checkout import ROOT
+
+RULE = re.compile(r"^((?:[A-Za-z-]+ ?)+):(?!=)", re.MULTILINE)
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads CloudFormation's short forms as the long ones."""
+
+
+def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.ScalarNode):
+        value: Any = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        assert isinstance(node, yaml.MappingNode)
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
+
+
+_Loader.add_multi_constructor("!", _intrinsic)
+
+TEXT = (ROOT / "template.yaml").read_text()
+TEMPLATE: dict[str, Any] = yaml.load(TEXT, Loader=_Loader)  # noqa: S506 - a safe loader with AWS's short forms
+RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
+
+
+FUNCTIONS = of_type("AWS::Serverless::Function")
+
+
+def statements(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        if "Effect" in node:
+            yield node
+        for value in node.values():
+            yield from statements(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from statements(value)
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+ALLOWED = [one for one in statements(RESOURCES) if one["Effect"] == "Allow"]
+
+
+def test_template_is_shorter_than_300_lines() -> None:
+    assert len(TEXT.splitlines()) < 300
+
+
+def test_no_role_may_use_a_wildcard_action() -> None:
+    assert len(ALLOWED) > 10
+    assert [one for one in ALLOWED if any("*" in action for action in as_list(one["Action"]))] == []
+
+
+def test_no_role_may_reach_every_resource_of_a_kind() -> None:
+    resources = [json.dumps(resource) for one in ALLOWED for resource in as_list(one["Resource"])]
+    # The one wildcard is what lies below o/ in the bucket.
+    assert {resource for resource in resources if "*" in resource.replace("/o/*", "")} == set()
+
+
+def test_no_role_may_scan() -> None:
+    assert "Scan" not in TEXT
+
+
+def test_every_function_has_policies_of_its_own() -> None:
+    assert all("Role" not in one and one["Policies"] for one in FUNCTIONS.values())
+
+
+def test_only_the_api_reads_the_signing_secret_and_only_the_worker_the_key() -> None:
+    reading = {name for name, one in FUNCTIONS.items() if "GetSecretValue" in json.dumps(one["Policies"])}
+    assert reading == {"ApiFunction", "WorkerFunction"}
+    assert "OpenAiKeyArn" not in json.dumps(FUNCTIONS["ApiFunction"])
+    assert "JwtSecret" not in json.dumps(FUNCTIONS["WorkerFunction"])
+
+
+def test_no_bucket_is_public_unencrypted_or_reachable_without_tls() -> None:
+    for bucket in of_type("AWS::S3::Bucket").values():
+        assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+        assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+        assert bucket["BucketEncryption"]
+        assert "AccessControl" not in bucket
+    (policy,) = of_type("AWS::S3::BucketPolicy").values()
+    (statement,) = statements(policy)
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_queues_hide_a_message_for_six_times_as_long_as_its_function_may_take() -> None:
+    queues, timeout = of_type("AWS::SQS::Queue"), TEMPLATE["Globals"]["Function"]["Timeout"]
+    for mapping in of_type("AWS::Lambda::EventSourceMapping").values():
+        queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"].partition(".")[0]]
+        function = FUNCTIONS[mapping["FunctionName"]["Ref"]]
+        assert queue["VisibilityTimeout"] >= 6 * function.get("Timeout", timeout)
+        assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_worker_has_time_for_the_longest_document() -> None:
+    settings, function = Settings.load(_env_file=None), FUNCTIONS["WorkerFunction"]
+    ocr_seconds = float(function["Environment"]["Variables"]["DOCRELAY_OCR_SECONDS"])
+    longest = settings.extraction_seconds + settings.llm_seconds + ocr_seconds
+    assert function["Timeout"] >= longest + 5
+
+
+def test_every_alarm_goes_where_its_parameter_says() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm")
+    topic = {"Fn::If": ["HasAlarmTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]}
+    assert {alarm["MetricName"] for alarm in alarms.values()} == {
+        "ApproximateNumberOfMessagesVisible",
+        "ApproximateAgeOfOldestMessage",
+        "Errors",
+        "5xx",
+    }
+    assert all(alarm["AlarmActions"] == topic for alarm in alarms.values())
+
+
+def test_table_is_the_one_that_bootstrap_makes() -> None:
+    table = of_type("AWS::DynamoDB::Table")["Table"]
+    made = _definition()
+    assert {name: table[name] for name in made} == made
+
+
+def test_every_handler_exists() -> None:
+    for function in FUNCTIONS.values():
+        module, _, name = function["Handler"].rpartition(".")
+        assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_every_bundle_is_a_target_of_the_makefile() -> None:
+    targets = {name for rule in RULE.findall((ROOT / "Makefile").read_text()) for name in rule.split()}
+    assert {f"build-{name}" for name in FUNCTIONS} <= targets
+
+
+def test_every_variable_is_a_setting() -> None:
+    names = set(re.findall(r"^#([A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    given = [
+        one["Environment"]["Variables"]
+        for one in (TEMPLATE["Globals"]["Function"], *FUNCTIONS.values())
+        if "Environment" in one
+    ]
+    assert {name for variables in given for name in variables} <= names
+
+
+def test_secrets_are_passed_by_reference() -> None:
+    variables = (
+        FUNCTIONS["ApiFunction"]["Environment"]["Variables"] | FUNCTIONS["WorkerFunction"]["Environment"]["Variables"]
+    )
+    for name in ("JWT_SECRET", "DOCRELAY_PASSWORD", "OPENAI_API_KEY"):
+        assert re.search(r"Arn|\.Id", json.dumps(variables[name]))
+
+
+@pytest.mark.parametrize("event", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem)
+def test_sample_event_is_json(event: Any) -> None:
+    assert json.loads(event.read_text())
+
+
+def test_sam_configuration_is_toml() -> None:
+    assert tomllib.loads((ROOT / "samconfig.toml").read_text())["version"] == 0.1
