@@ -79,8 +79,8 @@ def api(settings: Settings, folder: Path, **changed: str) -> Api:
     return Api(port=settings.port, environment=environment(settings) | changed, log_path=folder / "api.log")
 
 
-def worker(settings: Settings, folder: Path) -> Worker:
-    return Worker(number=1, environment=environment(settings), log_path=folder / "worker.log", quiet=False)
+def worker(settings: Settings, folder: Path, **changed: str) -> Worker:
+    return Worker(number=1, environment=environment(settings) | changed, log_path=folder / "worker.log", quiet=False)
 
 
 def environment(settings: Settings) -> dict[str, str]:

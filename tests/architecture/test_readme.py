@@ -16,7 +16,7 @@ TARGET = re.compile(r"(?:^|&& |; )(?:[A-Z_]+=\S+ )*make (?:[A-Z_]+=\S+ )*([a-z][
 RULE = re.compile(r"^([a-z][a-z-]*):(?!=)", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(<?([^)\s>]+)>?(?: \"[^\"]*\")?\)")
 COMMAND = re.compile(r"(?:^|[\s/])docrelay((?: [a-z][a-z-]*)+)", re.MULTILINE)
-VARIABLE = re.compile(r"\bDOCRELAY_[A-Z_]*[A-Z]\b")
+VARIABLE = re.compile(r"\bDOCRELAY_[A-Z0-9_]*[A-Z]\b")
 INSTALLED = re.compile(r"\bapt(?:-get)? install ([a-z0-9 .+-]+)")
 
 # No setting of Docrelay's: docker-compose.yml itself takes the emulator's image from it.
