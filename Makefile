@@ -88,7 +88,7 @@ deploy-test: setup .venv-sam/.ready .venv-emulator/.ready .venv-runtime/.ready #
 # The deselected test: LocalStack empties the object that a put it refuses would have replaced; S3 keeps it.
 test-localstack: SHELL := bash
 test-localstack: setup .venv-localstack/.ready ## Test blobs, queue, init script and containers' processes against LocalStack
-	@set -o pipefail; $(BIN)/python -m pytest --localstack -n 0 -v --show-capture=no --timeout=300 \
+	@set -o pipefail; $(BIN)/python -m pytest --localstack -n 0 -v --no-header --show-capture=no --timeout=300 \
 		tests/contracts/test_blob_store.py tests/contracts/test_job_queue.py tests/localstack/init_script.py \
 		tests/journeys/test_compose_processes.py \
 		--deselect tests/contracts/test_blob_store.py::test_bytes_that_do_not_match_their_hash_are_not_stored | tee docs/results/test-localstack.txt
