@@ -8,7 +8,6 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api_service.names import MAX_FOLDER_CHARS
 from shared.accounts import Role, User
 from shared.analysis import Analysis, AnalyzerInfo, Coverage, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
@@ -264,23 +263,6 @@ class UploadError(BaseModel):
     filename: str | None
     code: str
     detail: str
-
-
-class PresignedIn(BaseModel):
-    filename: str = Field(max_length=1024)
-    size: int = Field(ge=0, description="Bytes of the file; the form takes no more.")
-    content_type: str = Field("", max_length=255, description="Its extension decides when this is empty.")
-    folder: str = Field("", max_length=MAX_FOLDER_CHARS)
-    process: bool = True
-
-
-class PresignedOut(BaseModel):
-    """A form that stores one file in the bucket."""
-
-    id: UUID
-    url: str
-    fields: dict[str, str]
-    expires_at: datetime
 
 
 class UploadOut(BaseModel):

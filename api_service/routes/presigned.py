@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from http import HTTPStatus
+from uuid import UUID
 
 from fastapi import APIRouter, Request
+from pydantic import BaseModel, Field
 
 from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, DocumentDep, ServicesDep
-from api_service.names import clean_folder
+from api_service.names import MAX_FOLDER_CHARS, clean_folder
 from api_service.problems import ProblemError
 from api_service.routes import problems
-from api_service.schemas import PresignedIn, PresignedOut, StatusOut
+from api_service.schemas import StatusOut
 from shared.errors import BlobMissingError
 
 router = APIRouter(prefix="/documents", tags=["documents"])
+
+
+class PresignedIn(BaseModel):
+    filename: str = Field(max_length=1024)
+    size: int = Field(ge=0, description="Bytes of the file; the form takes no more.")
+    content_type: str = Field("", max_length=255, description="Its extension decides when this is empty.")
+    folder: str = Field("", max_length=MAX_FOLDER_CHARS)
+    process: bool = True
+
+
+class PresignedOut(BaseModel):
+    """A form that stores one file in the bucket."""
+
+    id: UUID
+    url: str
+    fields: dict[str, str]
+    expires_at: datetime
 
 
 @router.post(
