@@ -22,6 +22,7 @@ from benchmarks.wire import Wire, tapped
 from shared.adapters.aws import client_options
 from shared.settings import Settings
 from tests.support.documents import pdf
+from tests.support.openai_server import OpenAIServer
 
 PAGE = pdf(["The turbine hall was inspected in March.\n" * 30])
 GOAL_REQUESTS, GOAL_USD = 20, 0.06
@@ -29,7 +30,9 @@ GOALS_IDLE = {"postgres": 400, "dynamodb": 1400}
 
 
 @asynccontextmanager
-async def running(settings: Settings, folder: Path, store: str) -> AsyncIterator[tuple[Settings, Wire]]:
+async def running(
+    settings: Settings, folder: Path, store: str, model: str | None = None
+) -> AsyncIterator[tuple[Settings, Wire]]:
     """One API and one worker on a store, with a counted wire between them and AWS."""
     own = settings.model_copy(update={"store": store, "poll_wait_seconds": 20, "queue_name": store, "bucket": store})
     await set_up(own)
@@ -37,6 +40,8 @@ async def running(settings: Settings, folder: Path, store: str) -> AsyncIterator
         wire = await stack.enter_async_context(tapped(settings.aws_endpoint_url or ""))
         tapping = own.model_copy(update={"aws_endpoint_url": wire.url, "port": settings.port + len(store)})
         changed = {"DOCRELAY_STORE": store, "DOCRELAY_QUEUE_NAME": store, "DOCRELAY_BUCKET": store}
+        if model:
+            changed |= {"OPENAI_API_KEY": "a-key-of-the-benchmark", "OPENAI_BASE_URL": model}
         for child in (api(tapping, folder, **changed), worker(tapping, folder, **changed)):
             await asyncio.to_thread(child.start)
             stack.push_async_callback(asyncio.to_thread, child.kill)
@@ -84,13 +89,16 @@ def show(name: str, wire: Wire, count: int) -> tuple[float, float]:
 
 
 async def per_document(settings: Settings, folder: Path, count: int) -> None:
-    print(
-        f"P7  {count} one-page PDFs on DynamoDB, one request each, offline analyzer; log-in and status polls left out"
-    )
+    print(f"P7  {count} one-page PDFs on DynamoDB, one request each; log-in and status polls left out")
+    with OpenAIServer() as server:
+        async with running(settings, folder, "dynamodb", server.base_url) as (tapping, wire):
+            await _without_polls(tapping, wire, 2)
+            await _without_polls(tapping, wire, count)
+            ours = show("Docrelay, with a model", wire, count)
     async with running(settings, folder, "dynamodb") as (tapping, wire):
         await _without_polls(tapping, wire, 2)
         await _without_polls(tapping, wire, count)
-        ours = show("Docrelay", wire, count)
+        show("Docrelay, offline", wire, count)
         wire.reset()
         plain = tapping.model_copy(update={"queue_name": "plain"})
         await set_up(plain.model_copy(update={"aws_endpoint_url": settings.aws_endpoint_url}))
@@ -109,7 +117,10 @@ async def _without_polls(settings: Settings, wire: Wire, count: int) -> None:
         client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
         wire.reset()
         for _ in range(count):
-            (await client.post("/documents", files={"file": ("page.pdf", PAGE, "application/pdf")})).raise_for_status()
+            # A text of its own: of one that it knows, the model is not asked again.
+            page = pdf([f"The turbine hall was inspected under {uuid4()}.\n" * 30])
+            answer = await client.post("/documents", files={"file": ("page.pdf", page, "application/pdf")})
+            answer.raise_for_status()
         while wire.requests["SQS DeleteMessage"] < count:  # noqa: ASYNC110 - the worker is another process
             await asyncio.sleep(0.2)
 
