@@ -208,7 +208,9 @@ async def a_feed_trimmed_under_a_reader(world: World) -> None:
     """Whoever gets less than the whole must be told: a reset stands for what is gone."""
     document = await world.document()
     async with world.listening() as (_, _, chunks):
-        await world.backends.retention.trim(now=NOW + FEED_KEPT_FOR + timedelta(hours=2))
+        # Other tests' feeds are trimmed too, and a step takes only some.
+        while await world.backends.retention.trim(now=NOW + FEED_KEPT_FOR + timedelta(hours=2)):
+            continue
         await world.write(move(document, S.PROCESSING, at=NOW + timedelta(days=1)))
         text = b""
         async with asyncio.timeout(_GIVE_UP_SECONDS):
