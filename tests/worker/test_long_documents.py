@@ -14,7 +14,7 @@ from shared.bootstrap import Backends
 from shared.errors import LLMInvalidOutputError
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
-from worker_service.analyzers.chunks import ChunkCaps, plan_of, tokens_of
+from worker_service.analyzers.chunks import BYTES_PER_TOKEN, ChunkCaps, plan_of, tokens_of
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.extractors import Extraction
 
@@ -170,3 +170,21 @@ async def test_parts_that_were_answered_are_not_asked_about_again(
     report = await make().analyze(extraction, calls=calls, timeout_seconds=60)
     assert not {call.document for call in server.calls[before:]} & set(answered)
     assert report.coverage.verdict == "complete"
+
+
+async def test_book_of_619_pages_stays_under_the_caps_and_completes_with_a_receipt(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    page = "The turbine hall was inspected in the morning and found sound. " * 48
+    text = "\n\n".join(f"Page {number} {uuid4().hex}\n{page}" for number in range(1, 620))
+    caps, calls = ChunkCaps(), calls_of(backends, await analyzing(backends))
+    report = await make(caps=caps).analyze(Extraction(text=text), calls=calls, timeout_seconds=120)
+    parts, coverage = parts_received(server), report.coverage
+    assert len(parts) <= caps.max_chunks
+    assert sum(tokens_of(part) for part in parts) <= caps.max_tokens
+    whole = sum(part.count("\nThe turbine hall") for part in parts)
+    assert 0 < whole < 619
+    assert (coverage.verdict, coverage.chunks_answered) == ("partial", len(parts))
+    repeated = caps.overlap_tokens * BYTES_PER_TOKEN * (len(parts) - 1)
+    assert coverage.chars_analyzed == pytest.approx(sum(map(len, parts)) - repeated, abs=len(parts))
+    assert server.calls[-1].messages[-1].startswith("Analyses of the parts")
