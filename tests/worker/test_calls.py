@@ -74,15 +74,19 @@ async def killed_in_its_call(
     backends: Backends, analyzer: OpenAIAnalyzer, server: OpenAIServer, letter: Extraction, owner: UUID | None = None
 ) -> Document:
     """A document whose worker is gone, with nobody left to settle the call that it was making."""
-    document, before = await analyzing(backends, owner=owner), len(server.calls)
-    calls = calls_of(backends, document)
+    document = await analyzing(backends, owner=owner)
+    await kill_in_a_call(calls_of(backends, document), analyzer, server, letter)
+    return document
+
+
+async def kill_in_a_call(calls: Calls, analyzer: OpenAIAnalyzer, server: OpenAIServer, letter: Extraction) -> None:
+    before = len(server.calls)
     server.script(["hang"])
     job = asyncio.create_task(ask(analyzer, calls, letter))
     await received(server, before + 1)
     await calls.in_flight.aclose()
     with pytest.raises(asyncio.CancelledError):
         await job
-    return document
 
 
 async def test_call_is_billed_as_the_provider_bills_it(
@@ -177,11 +181,13 @@ async def test_killed_workers_call_is_ambiguous_and_no_attempt(
     backends: Backends, analyzer: OpenAIAnalyzer, server: OpenAIServer, letter: Extraction
 ) -> None:
     document = await killed_in_its_call(backends, analyzer, server, letter)
-    held = await claimed_again(backends, document)
+    second = await claimed_again(backends, document)
+    await kill_in_a_call(calls_of(backends, second, attempts=1), analyzer, server, letter)
+    held = await claimed_again(backends, second)
     with structlog.testing.capture_logs() as logs:
         report = await ask(analyzer, calls_of(backends, held, attempts=1), letter)
-    assert [call.state for call in await run_of(backends, held)] == [CallState.AMBIGUOUS, CallState.DONE]
-    assert report.usage.calls == len(server.calls) == 2
+    assert [call.state for call in await run_of(backends, held)] == [CallState.AMBIGUOUS] * 2 + [CallState.DONE]
+    assert report.usage.calls == len(server.calls) == 3
     assert "llm.ambiguous" in [line["event"] for line in logs]
 
 
