@@ -66,7 +66,7 @@ chaos: setup ## Run the chaos scenarios at full size (half an hour) and write do
 
 mutants: setup ## Break each invariant on purpose and show what notices
 	$(BIN)/python -m tests.chaos.mutants
-	$(BIN)/python -m pytest -q tests/chaos/test_mutants.py tests/chaos/test_model.py
+	$(BIN)/python -m pytest -q tests/chaos/test_mutants.py tests/chaos/test_stream_mutants.py tests/chaos/test_model.py
 
 # SAM's CLI, the emulator and Lambda's runtime client, each alone: what a bundle lacks must not be found beside it.
 .venv-%/.ready: locks/deploy/%.lock

@@ -200,6 +200,7 @@ def main() -> None:
     print("Mutants of the code: what tests/chaos/test_mutants.py breaks, and what the checker then reports\n")
     for mutant in MUTANTS:
         print(f"  {mutant.invariant:4} {mutant.name:42} {mutant.store:9} {mutant.drill.__name__} -> {mutant.kind}")
+    print("  I9   the stream's: tests/chaos/test_stream_mutants.py")
     print("\nThe invariants\n")
     for name, (sentence, _) in INVARIANTS.items():
         print(f"  {name:4} {sentence}")

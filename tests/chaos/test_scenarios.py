@@ -18,7 +18,7 @@ from tests.chaos.live.scenarios.lost_replies import LostReplies
 from tests.chaos.live.scenarios.zombies import Zombies
 
 _DOCUMENTS = 30
-_ENDS = {DocumentStatus.COMPLETED, DocumentStatus.DELETING}
+_ENDS = {DocumentStatus.COMPLETED, DocumentStatus.CANCELLED, DocumentStatus.DELETING}
 FIRE = Fire(
     documents=_DOCUMENTS,
     owners=8,
@@ -29,6 +29,7 @@ FIRE = Fire(
     restart_seconds_min=2,
     restart_seconds_max=4,
     deletions=0.1,
+    cancellations=0.1,
     listeners=2,
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from tests.chaos.history import Answer, Seen
 from tests.support.callers import add_user, tokens_of
 
 _PAUSE_SECONDS = 0.3
+_AGAIN = frozenset({0, 409, 429})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +57,16 @@ class Caller:
             reply = await self.insist("DELETE", path)
             reply = Reply(status=204, body=None) if reply.status == 404 else reply
         else:
-            reply = await self.insist("POST", f"{path}/{request}")
+            # 409: it has ended already.
+            reply = await self.insist("POST", f"{path}/{request}", again=_AGAIN - {409})
         self.told(request, name, reply, document_id)
         return reply
 
-    async def insist(self, method: str, path: str, **request: Any) -> Reply:
+    async def insist(self, method: str, path: str, *, again: Set[int] = _AGAIN, **request: Any) -> Reply:
+        """Send until the answer is none of a failing server, and none of `again`."""
         while True:
             reply = await self.send(method, path, **request)
-            if reply.status not in {0, 409, 429} and reply.status < 500:
+            if reply.status not in again and reply.status < 500:
                 return reply
             await asyncio.sleep(self.chance.uniform(0, 2 * _PAUSE_SECONDS))
 

@@ -34,6 +34,7 @@ class Fire:
     restart_seconds_min: float = 5.0
     restart_seconds_max: float = 40.0
     deletions: float = 0.03
+    cancellations: float = 0.03
     listeners: int = 3
     seconds: float = 1_200.0
 
@@ -76,7 +77,7 @@ class Fire:
                 calm.set()
 
     async def _use(self, user: Caller, number: int) -> None:
-        """Upload one file after the other; now and then delete one."""
+        """Upload one file after the other; now and then cancel or delete one."""
         uploaded: dict[str, UUID] = {}
         for owner, name in names(self.documents, self.owners):
             if owner != number:
@@ -84,6 +85,9 @@ class Fire:
             document_id = await user.upload(name, text_of(name))
             if document_id is not None:
                 uploaded[name] = document_id
+            if uploaded and user.chance.random() < self.cancellations:
+                unlucky = user.chance.choice(sorted(uploaded))
+                await user.ask("cancel", unlucky, uploaded[unlucky])
             if uploaded and user.chance.random() < self.deletions:
                 unlucky = user.chance.choice(sorted(uploaded))
                 await user.ask("delete", unlucky, uploaded.pop(unlucky))
