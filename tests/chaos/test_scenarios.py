@@ -6,7 +6,6 @@ import random
 
 import pytest
 
-from shared.document import DocumentStatus
 from tests.chaos.checker import findings
 from tests.chaos.history import History
 from tests.chaos.live.ground import Ground, ground
@@ -18,7 +17,6 @@ from tests.chaos.live.scenarios.lost_replies import LostReplies
 from tests.chaos.live.scenarios.zombies import Zombies
 
 _DOCUMENTS = 30
-_ENDS = {DocumentStatus.COMPLETED, DocumentStatus.CANCELLED, DocumentStatus.DELETING}
 FIRE = Fire(
     documents=_DOCUMENTS,
     owners=8,
@@ -41,16 +39,15 @@ async def play(scenario: Scenario, on: Ground, chance: random.Random) -> History
     return history
 
 
-def ended(history: History) -> int:
-    return sum(
-        life.document.status in {DocumentStatus.COMPLETED, DocumentStatus.DELETING} for life in history.lives.values()
-    )
+def promised(history: History) -> int:
+    """How many uploads were acknowledged; that each has ended is I1."""
+    return len(history.kept("upload"))
 
 
 async def test_under_fire_with_a_database_that_is_restarted_loses_nothing(chance: random.Random) -> None:
     async with ground("postgres") as on:
         history = await play(FIRE, on, chance)
-    assert ended(history) == _DOCUMENTS
+    assert promised(history) == _DOCUMENTS
     assert history.counted("kill") >= 1
     assert history.counted("restart") >= 1
 
@@ -58,7 +55,7 @@ async def test_under_fire_with_a_database_that_is_restarted_loses_nothing(chance
 @pytest.mark.parametrize("store", ["dynamodb"])
 async def test_under_fire_on_dynamodb_loses_nothing(small: Ground, chance: random.Random) -> None:
     history = await play(FIRE, small, chance)
-    assert ended(history) == _DOCUMENTS
+    assert promised(history) == _DOCUMENTS
     assert history.counted("kill") >= 1
 
 
@@ -66,7 +63,7 @@ async def test_under_fire_on_dynamodb_loses_nothing(small: Ground, chance: rando
 async def test_first_claims_come_in_the_order_of_the_queue(small: Ground, chance: random.Random) -> None:
     scenario = Fifo(documents=_DOCUMENTS, owners=4, workers=2, kill_every_seconds=0, delay_seconds=2)
     history = await play(scenario, small, chance)
-    assert ended(history) == _DOCUMENTS
+    assert promised(history) == _DOCUMENTS
     assert history.faults.get("duplicates", 0) > 0
 
 
@@ -78,7 +75,7 @@ async def test_one_key_from_many_threads_is_one_run_and_one_answer(small: Ground
 
 async def test_lost_replies_fail_nothing_and_run_nothing_twice(small: Ground, chance: random.Random) -> None:
     history = await play(LostReplies(documents=_DOCUMENTS, owners=8, workers=1), small, chance)
-    assert ended(history) == _DOCUMENTS
+    assert promised(history) == _DOCUMENTS
     assert history.faults["lost replies"] > 5
 
 
