@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -92,6 +93,10 @@ def _run(command: str) -> int:
 
 async def _play(name: str, *, store: str, seed: int, **parameters: Any) -> tuple[list[str], bool]:
     scenario = SCENARIOS[name](**parameters)
+    playing = asyncio.current_task()
+    assert playing is not None
+    # Also when it is told to end, it leaves no process behind.
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
     async with ground(store) as stands_on:
         history = await asyncio.wait_for(scenario.run(stands_on, random.Random(seed)), timeout=3_600)
     found = findings(history)
