@@ -17,6 +17,7 @@ POINTS: dict[str, tuple[str, ...]] = {
         "documents.apply pending",
         *_SEND,
         "idempotency.remember",
+        "idempotency.recall #2",
     ),
     "work": (*_CLAIM, "blobs.get original", *_ANALYSIS),
     "work slowly": (*_CLAIM, "blobs.get original", "documents.extend_lease", "queue.extend", *_ANALYSIS),
