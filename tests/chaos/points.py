@@ -8,6 +8,19 @@ _ANALYSIS = ("blobs.put text", "documents.apply analyzing", *_CALL, "documents.a
 _CALLER = ("accounts.user", "documents.find")
 _SEND = ("queue.send", "documents.postpone")
 
+# What changes nothing.
+READS = (
+    "accounts.user",
+    "blobs.get",
+    "blobs.inspect",
+    "documents.due",
+    "documents.find",
+    "documents.get",
+    "idempotency.recall",
+    "ledger.answer",
+    "ledger.calls",
+)
+
 POINTS: dict[str, tuple[str, ...]] = {
     "upload": (
         "accounts.user",
@@ -19,6 +32,7 @@ POINTS: dict[str, tuple[str, ...]] = {
         "idempotency.remember",
         "idempotency.recall #2",
     ),
+    "finish a form's upload": (*_CALLER, "blobs.inspect", "documents.apply pending", *_SEND),
     "work": (*_CLAIM, "blobs.get original", *_ANALYSIS),
     "work slowly": (*_CLAIM, "blobs.get original", "documents.extend_lease", "queue.extend", *_ANALYSIS),
     "fail": (*_CLAIM, "blobs.get original", "documents.get #2", "documents.apply failed", "queue.delete"),

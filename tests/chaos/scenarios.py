@@ -96,6 +96,11 @@ async def dead(stage: Stage) -> Document:
     return document
 
 
+async def in_the_bucket(stage: Stage) -> Document:
+    """The file has come past the API."""
+    return await stage.document(filename="note.txt")
+
+
 async def tombstone(stage: Stage) -> Document:
     document = await stage.document(S.DELETING)
     await stage.backends.documents.entomb(document, now=utc_now())
@@ -114,6 +119,9 @@ PENDING = (S.UPLOADED, S.PENDING)
 
 SCENARIOS = {
     "upload": Scenario(prepare=nothing, act=upload, ends=COMPLETED, repeated=True),
+    "finish a form's upload": Scenario(
+        prepare=in_the_bucket, act=asking("POST", "/documents/{}/uploaded"), repeated=True, ends=COMPLETED
+    ),
     "work": Scenario(prepare=Stage.queued, act=Stage.work, ends=COMPLETED),
     "work slowly": Scenario(prepare=Stage.queued, act=Stage.work, ends=COMPLETED, lease_seconds=2, opening=SLOWLY),
     "fail": Scenario(prepare=other_bytes, act=Stage.work, ends=FAILED),
