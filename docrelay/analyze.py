@@ -176,8 +176,9 @@ class Desk:
 
     def _processes(self) -> ProcessPoolExecutor:
         processes = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_get_ready)
-        # They start with the first task, and take a second that the first extraction need not wait for.
-        processes.submit(os.getpid)
+        # Each starts with a task that finds the others busy, and takes a second that the first files need not wait for.
+        for _ in range(self.jobs):
+            processes.submit(os.getpid)
         return processes
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from shared.bootstrap import provision
+from shared.bootstrap import Backends, open_backends, provision
 from shared.settings import Settings
 from tests.chaos.live.ground import Ground, chaotic
+from tests.contracts.conftest import on_dynamodb
+from tests.support.openai_server import OpenAIServer
 
 
 @pytest.fixture
@@ -30,3 +33,23 @@ async def small(store: str, own_settings: Settings, tmp_path: Path) -> Ground:
     settings = chaotic(own_settings, store=store, table=own_settings.bucket)
     await provision(settings)
     return Ground(settings=settings, folder=tmp_path, postgres=None)
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+@pytest.fixture
+async def settings(store: str, own_settings: Settings, model: OpenAIServer) -> Settings:
+    """Those of a stack of the test's own, with a model to ask."""
+    own = await on_dynamodb(own_settings) if store == "dynamodb" else own_settings
+    given = {"openai_api_key": "sk-nobodys", "openai_base_url": model.base_url}
+    return Settings.load(_env_file=None, **{**own.model_dump(), **given})
+
+
+@pytest.fixture
+async def backends(settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(settings) as opened:
+        yield opened

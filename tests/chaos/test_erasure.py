@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -14,28 +13,12 @@ from psycopg import sql
 
 from shared.adapters.aws import client_options
 from shared.adapters.dynamodb.items import unpacked
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.chaos.scenarios import LATER
 from tests.chaos.stage import Stage
-from tests.contracts.conftest import on_dynamodb
 from tests.support.builders import S
 from tests.support.callers import add_user
-from tests.support.openai_server import OpenAIServer
-
-
-@pytest.fixture(params=["postgres", "dynamodb"])
-async def settings(request: pytest.FixtureRequest, own_settings: Settings) -> AsyncIterator[Settings]:
-    own = await on_dynamodb(own_settings) if request.param == "dynamodb" else own_settings
-    with OpenAIServer() as model:
-        given = {"openai_api_key": "sk-nobodys", "openai_base_url": model.base_url}
-        yield Settings.load(_env_file=None, **{**own.model_dump(), **given})
-
-
-@pytest.fixture
-async def backends(settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(settings) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
 
-from shared.bootstrap import Backends, open_backends
+from shared.bootstrap import Backends
 from shared.document import TERMINAL, TRANSITIONS
 from shared.settings import Settings
 from tests.chaos.doomed import KILLED, Part, perform
 from tests.chaos.points import POINTS, READS
 from tests.chaos.scenarios import LATER, SCENARIOS, Scenario
 from tests.chaos.stage import Stage
-from tests.contracts.conftest import on_dynamodb
 from tests.support.builders import S
 from tests.support.callers import add_user
 from tests.support.openai_server import OpenAIServer
@@ -40,25 +38,6 @@ class Play:
     scenario: Scenario
     stage: Stage
     part: Part
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[OpenAIServer]:
-    with OpenAIServer() as running:
-        yield running
-
-
-@pytest.fixture(params=["postgres", "dynamodb"])
-async def settings(request: pytest.FixtureRequest, own_settings: Settings, model: OpenAIServer) -> Settings:
-    own = await on_dynamodb(own_settings) if request.param == "dynamodb" else own_settings
-    given = {"openai_api_key": "sk-nobodys", "openai_base_url": model.base_url}
-    return Settings.load(_env_file=None, **{**own.model_dump(), **given})
-
-
-@pytest.fixture
-async def backends(settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(settings) as opened:
-        yield opened
 
 
 @pytest.fixture
