@@ -9,6 +9,7 @@
     │   ├── KeyTakenError         another request with the same Idempotency-Key was faster
     │   └── LeaseLostError        this worker's lease or fence is gone
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
+    ├── OverdueError              an attempt went on beyond every time-out of its parts
     ├── NotNowError               ResultPending BudgetHeld ModelResting: nobody's failure, and no attempt
     ├── FeedTrimmedError          what follows a place in a feed is no longer kept
     ├── BlobMissingError          the store knows the document, the bucket does not
@@ -97,6 +98,10 @@ class ModelRestingError(NotNowError):
     def __init__(self, *, retry_after_seconds: float) -> None:
         super().__init__()
         self.retry_after_seconds = retry_after_seconds
+
+
+class OverdueError(DocrelayError):
+    """The attempt took longer than one may."""
 
 
 class BlobMissingError(DocrelayError):

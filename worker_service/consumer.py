@@ -20,6 +20,7 @@ from shared.errors import (
     InterruptedByStopError,
     LeaseLostError,
     MoveError,
+    OverdueError,
 )
 from shared.ports import Delivery, DocumentStore, MessageSource
 from worker_service.deliveries import in_groups, read, settle
@@ -29,6 +30,8 @@ from worker_service.pipeline import Pipeline
 _log = log.get(__name__)
 
 _RECEIVE_BACKOFF_SECONDS = 1.0
+# The parts of an attempt have time-outs of their own, which end by the deadline.
+_OVERDUE_AFTER = timedelta(seconds=10)
 # Somebody else has the document now: its row says what is left to do, at the next delivery.
 _MOVED = Retry(after_seconds=1, reason="moved", burn_attempt=False)
 _GIVEN_BACK = Retry(after_seconds=0, reason="stopped", burn_attempt=False)
@@ -68,18 +71,26 @@ class Handler:
     async def _run_leased(
         self, document: Document, delivery: Delivery, *, deadline: datetime, stop: asyncio.Event
     ) -> None:
-        """Run the pipeline under a heartbeat. Raises LeaseLostError or InterruptedByStopError beside its errors."""
+        """Run the pipeline under a heartbeat.
+
+        Raises LeaseLostError, InterruptedByStopError or OverdueError beside its errors: a heartbeat must not hold a
+        document for work that never ends.
+        """
         job = asyncio.create_task(self.pipeline.run(document, deadline=deadline))
         heartbeat = asyncio.create_task(self._heartbeat(document, delivery))
         stopped = asyncio.create_task(stop.wait())
         try:
-            await asyncio.wait({job, heartbeat, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            left = deadline + _OVERDUE_AFTER - self.clock()
+            waiting = {job, heartbeat, stopped}
+            await asyncio.wait(waiting, timeout=max(0, left.total_seconds()), return_when=asyncio.FIRST_COMPLETED)
             if job.done():
                 job.result()
             elif heartbeat.done():
                 raise LeaseLostError
-            else:
+            elif stopped.done():
                 raise InterruptedByStopError
+            else:
+                raise OverdueError
         finally:
             await _end(job, heartbeat, stopped)
 

@@ -522,3 +522,14 @@ async def test_failure_that_cannot_be_recorded_keeps_the_message(world: World, s
         verdict = await world.handle(handler, document)
     assert isinstance(verdict, Retry)
     assert (await world.now(document)).status is S.PROCESSING
+
+
+async def test_work_that_never_ends_is_given_up_and_counts_as_an_attempt(world: World) -> None:
+    document, never = await world.stored(), Step()
+    long_ago = world.clock() - timedelta(minutes=1)
+    handler = world.handler(analysis=never)
+    verdict = await handler.handle(delivery_of(document), deadline=long_ago, stop=world.stop)
+    assert isinstance(verdict, Retry)
+    released = await world.now(document)
+    assert (released.status, released.attempt, released.lease) == (S.PENDING, 1, None)
+    assert (await world.history(document))[-1].reason == "OverdueError"

@@ -34,19 +34,12 @@ _HELD = """
 SELECT 1 FROM documents WHERE id = %(document_id)s AND fence = %(fence)s AND status = 'analyzing' FOR SHARE
 """
 _SUPERSEDE = """
-WITH over AS (
-    UPDATE llm_calls SET state = 'ambiguous', ended_at = %(started_at)s
-    WHERE owner = %(owner)s AND call_key = %(call_key)s AND state = 'intent'
-      AND ((document_id = %(document_id)s AND fence < %(fence)s) OR until <= %(started_at)s)
-    RETURNING owner, (started_at AT TIME ZONE 'UTC')::date AS day, model
-), closed AS (
-    UPDATE llm_budgets SET open_calls = open_calls - 1 FROM over
-    WHERE llm_budgets.owner = over.owner AND llm_budgets.day = over.day
-)
-INSERT INTO llm_usage (owner, day, model, calls, ambiguous) SELECT owner, day, model, 1, 1 FROM over
-ON CONFLICT (owner, day, model)
-DO UPDATE SET calls = llm_usage.calls + 1, ambiguous = llm_usage.ambiguous + 1
+UPDATE llm_calls SET state = 'ambiguous', ended_at = %(started_at)s
+WHERE owner = %(owner)s AND call_key = %(call_key)s AND state = 'intent'
+  AND ((document_id = %(document_id)s AND fence < %(fence)s) OR until <= %(started_at)s)
+RETURNING owner, (started_at AT TIME ZONE 'UTC')::date AS day, model
 """
+_GIVE_UP = "UPDATE llm_budgets SET open_calls = open_calls - 1 WHERE owner = %(owner)s AND day = %(day)s"
 _INTEND = f"""
 INSERT INTO llm_calls ({", ".join(_COLUMNS)}) VALUES ({_CALL_VALUES})
 ON CONFLICT (owner, call_key) WHERE state = 'intent' DO NOTHING
@@ -164,15 +157,19 @@ class PostgresCallLedger:
 async def _admit(connection: _Connection, parameters: dict[str, Any], *, replace: bool) -> Admission:
     if not await _touches(connection, _HELD, parameters):
         return Admission.FENCED
-    if await _touches(connection, _SUPERSEDE, parameters):
-        _log.warning("llm.ambiguous", model=parameters["model"], cause="given up")
+    given_up = await (await connection.execute(_SUPERSEDE.encode(), parameters)).fetchall()
     if not await _touches(connection, _INTEND, parameters):
         return Admission.IN_FLIGHT
     # Only now, because an answer is kept in the transaction that ends the intent before this one.
     if not replace and await _touches(connection, _ANSWER, parameters):
         return Admission.STORED
+    for call in given_up:
+        await connection.execute(_GIVE_UP.encode(), call)
     if not await _touches(connection, _RESERVE, parameters):
         return Admission.BUDGET_HELD if await _touches(connection, _OPEN, parameters) else Admission.BUDGET_SPENT
+    for call in given_up:
+        _log.warning("llm.ambiguous", model=call["model"], cause="given up")
+        await connection.execute(_COUNT.encode(), call | _NOTHING | {"calls": 1, "ambiguous": 1})
     return Admission.ACCEPTED
 
 
