@@ -373,3 +373,18 @@ def test_key_depends_on_everything_that_an_answer_depends_on() -> None:
     keys = {call_key(**parts), *(call_key(**parts | {name: value}) for name, value in others.items())}
     assert len(keys) == 6
     assert call_key(**parts) == call_key(**parts)
+
+
+async def test_new_calls_and_late_bills_of_one_owner_do_not_lock_each_other_out(backends: Backends) -> None:
+    """Each new call gives an old intent up while the bills of others come in: all of them touch the owner's day."""
+    owner = uuid4()
+    documents = [await analyzing(backends, owner) for _ in range(24)]
+    old = [call_for(document, key=f"{number:064}") for number, document in enumerate(documents)]
+    assert {await begin(backends, call) for call in old} == {A.ACCEPTED}
+    later = timedelta(minutes=2)
+    new = [replace(call, id=uuid7(), started_at=call.started_at + later, until=call.until + later) for call in old[::2]]
+    begun, _ = await asyncio.gather(
+        asyncio.gather(*(begin(backends, call) for call in new)),
+        asyncio.gather(*(settle(backends, done(call), answer_of(call)) for call in old[1::2])),
+    )
+    assert set(begun) == {A.ACCEPTED}
