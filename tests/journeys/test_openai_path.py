@@ -118,6 +118,16 @@ def test_same_content_is_analyzed_once_for_its_owner(client: httpx.Client, serve
     assert second["usage"] == {"calls": 0, "input_tokens": 0, "output_tokens": 0, "cost_usd": 0.0, "cached": True}
 
 
+def test_three_identical_files_of_one_request_cost_one_analysis(client: httpx.Client, server: OpenAIServer) -> None:
+    letter, before = pdf([f"Dear Ms Okafor, shipment {uuid4().hex} left Rotterdam."]), len(server.calls)
+    files = [("files", (name, letter)) for name in ("a.pdf", "b.pdf", "c.pdf")]
+    ids = [item["id"] for item in client.post("/documents", files=files).json()["items"]]
+    eventually(lambda: all(client.get(f"/documents/{one}/status").json()["terminal"] for one in ids), "all end")
+    documents = [client.get(f"/documents/{one}").json() for one in ids]
+    assert [document["usage"]["cached"] for document in documents] == [False, True, True]
+    assert len(server.calls) == before + 1
+
+
 def test_rate_limit_is_waited_for_and_is_no_attempt(client: httpx.Client, server: OpenAIServer) -> None:
     server.script(["429:1", "429:1", "ok"])
     document = analyze(client)
