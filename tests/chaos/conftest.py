@@ -42,7 +42,7 @@ def model() -> Iterator[OpenAIServer]:
 
 
 @pytest.fixture
-async def settings(store: str, own_settings: Settings, model: OpenAIServer) -> Settings:
+async def staged_settings(store: str, own_settings: Settings, model: OpenAIServer) -> Settings:
     """Those of a stack of the test's own, with a model to ask."""
     own = await on_dynamodb(own_settings) if store == "dynamodb" else own_settings
     given = {"openai_api_key": "sk-nobodys", "openai_base_url": model.base_url}
@@ -50,6 +50,6 @@ async def settings(store: str, own_settings: Settings, model: OpenAIServer) -> S
 
 
 @pytest.fixture
-async def backends(settings: Settings) -> AsyncIterator[Backends]:
-    async with open_backends(settings) as opened:
+async def staged_backends(staged_settings: Settings) -> AsyncIterator[Backends]:
+    async with open_backends(staged_settings) as opened:
         yield opened

@@ -22,8 +22,9 @@ from tests.support.callers import add_user
 
 
 @pytest.fixture
-async def stage(settings: Settings, backends: Backends) -> Stage:
+async def stage(staged_settings: Settings, staged_backends: Backends) -> Stage:
     """A document with canaries in name, folder and text, which is completed."""
+    settings, backends = staged_settings, staged_backends
     user, canary = await add_user(backends), uuid4().hex
     stage = Stage(settings=settings, backends=backends, watched=backends, user=user, text=f"Canary {canary} sings.")
     document = await stage.document(S.UPLOADED, filename=f"{canary}.txt", folder=f"aviary/{canary}")
@@ -64,19 +65,19 @@ def naming(found: list[str], stage: Stage) -> list[str]:
     return [row for row in found if canary in row]
 
 
-async def test_deleted_document_is_nowhere_any_more(settings: Settings, stage: Stage) -> None:
+async def test_deleted_document_is_nowhere_any_more(staged_settings: Settings, stage: Stage) -> None:
     before = await stage.stored()
     assert before is not None
     assert before.status is S.COMPLETED
-    assert naming(await rows(settings), stage)
-    assert await objects(settings)
+    assert naming(await rows(staged_settings), stage)
+    assert await objects(staged_settings)
 
     assert (await stage.send("DELETE", "/documents/{}")).status_code == 204
     assert (await stage.send("GET", "/documents/{}")).status_code == 404
     await stage.work()
 
-    assert naming(await rows(settings), stage) == []
-    assert await objects(settings) == []
+    assert naming(await rows(staged_settings), stage) == []
+    assert await objects(staged_settings) == []
     left = await stage.stored()
     assert left is not None
     assert left.entombed

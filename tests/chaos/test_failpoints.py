@@ -41,9 +41,9 @@ class Play:
 
 
 @pytest.fixture
-async def play(name: str, settings: Settings, backends: Backends) -> Play:
+async def play(name: str, staged_settings: Settings, staged_backends: Backends) -> Play:
     scenario = SCENARIOS[name]
-    settings = settings.model_copy(update={"lease_seconds": scenario.lease_seconds})
+    settings, backends = staged_settings.model_copy(update={"lease_seconds": scenario.lease_seconds}), staged_backends
     user, text = await add_user(backends), f"{scenario.opening} Call Ada about {uuid4()}."
     stage = Stage(settings=settings, backends=backends, watched=backends, user=user, text=text)
     document = await scenario.prepare(stage)

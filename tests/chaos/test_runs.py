@@ -20,8 +20,9 @@ from tests.support.openai_server import OpenAIServer
 
 
 @pytest.fixture
-async def stage(settings: Settings, backends: Backends) -> Stage:
+async def stage(staged_settings: Settings, staged_backends: Backends) -> Stage:
     """A document that waits for its worker."""
+    settings, backends = staged_settings, staged_backends
     user = await add_user(backends)
     stage = Stage(settings=settings, backends=backends, watched=backends, user=user, text=f"Call Ada about {uuid4()}.")
     return replace(stage, document_id=(await stage.queued()).id)
