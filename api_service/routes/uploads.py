@@ -73,10 +73,10 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
     documents = [await services.intake.commit(one, **options) for one in staged.documents]
     answer = _answer(staged, documents)
     if record := keyed.record(answer, status=HTTPStatus.ACCEPTED, request_hash=staged.request_hash):
-        await services.backends.idempotency.remember(record)
+        first = await services.backends.idempotency.remember(record)
         # The same request, sent twice at once, may have been answered at another moment of the document's life.
-        if (first := await keyed.kept()) and first.answer != answer:
-            return replayed(first, request_hash=staged.request_hash)
+        if not first and (kept := await keyed.kept()):
+            return replayed(kept, request_hash=staged.request_hash)
     return answered(answer, status=HTTPStatus.ACCEPTED)
 
 

@@ -30,7 +30,6 @@ POINTS: dict[str, tuple[str, ...]] = {
         "documents.apply pending",
         *_SEND,
         "idempotency.remember",
-        "idempotency.recall #2",
     ),
     "finish a form's upload": (*_CALLER, "blobs.inspect", "documents.apply pending", *_SEND),
     "work": (*_CLAIM, "blobs.get original", *_ANALYSIS),
