@@ -1,19 +1,18 @@
 """Counts what goes to AWS on the wire, and prices it by the list: a proxy in front of the emulator.
 
-Prices are those of us-east-1 in November 2026, in USD. What DynamoDB charges for a write is derived from the request:
-an update's size is that of the values it carries, and a change of an index's key is two writes to it.
+Prices are those of us-east-1 in November 2026, in USD.
 """
 
 from __future__ import annotations
 
 import json
-import math
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 
 from aiohttp import ClientSession, web
+
+from benchmarks.dynamodb_units import Units, units_of_read
 
 _HOP_BY_HOP = {"connection", "content-encoding", "content-length", "transfer-encoding"}
 _MILLION = 1_000_000
@@ -32,6 +31,7 @@ class Wire:
         self.usd = 0.0
         self.url = ""
         self._behind = behind
+        self._units = Units()
 
     def reset(self) -> None:
         self.requests.clear()
@@ -49,7 +49,7 @@ class Wire:
             )
         else:
             body = json.loads(asked)
-            units = _write_units(operation, body) * _WRITE_UNIT or _read_units(body, answered) * _READ_UNIT
+            units = self._units.of_write(operation, body) * _WRITE_UNIT or units_of_read(body, answered) * _READ_UNIT
             self._count(f"DynamoDB {operation}", units, idle=body.get("IndexName") == "due")
 
     def _count(self, name: str, usd_per_million: float, *, idle: bool = False) -> None:
@@ -86,29 +86,3 @@ async def tapped(behind: str) -> AsyncIterator[Wire]:
             yield wire
         finally:
             await runner.cleanup()
-
-
-def _write_units(operation: str, body: dict[str, Any]) -> float:
-    if operation == "TransactWriteItems":
-        actions = (next(iter(action.items())) for action in body["TransactItems"])
-        return sum(2 * _kilobytes(request) + _index_writes(request) for _, request in actions)
-    if operation in {"PutItem", "UpdateItem", "DeleteItem"}:
-        return _kilobytes(body) + _index_writes(body)
-    return 0
-
-
-def _kilobytes(request: dict[str, Any]) -> int:
-    written = request.get("Item") or {**request.get("Key", {}), **request.get("ExpressionAttributeValues", {})}
-    return math.ceil(len(json.dumps(written)) / 1024)
-
-
-def _index_writes(request: dict[str, Any]) -> int:
-    if "Item" in request:
-        return ("due_order" in request["Item"]) + ("list_order" in request["Item"])
-    named = set(request.get("ExpressionAttributeNames", {}).values())
-    return 2 * ("due_order" in named) + ("status" in named and "list_order" in named)
-
-
-def _read_units(body: dict[str, Any], answered: bytes) -> float:
-    consistent = 1.0 if "IndexName" not in body else 0.5
-    return consistent * max(math.ceil(len(answered) / 4096), 1)

@@ -119,6 +119,11 @@ class Document:
         return self.status in WORKING
 
     @property
+    def first_claimed(self) -> bool:
+        """Whether this is its first claim ever: `fence` rose when it became pending and when it was claimed."""
+        return self.working and self.fence == 2
+
+    @property
     def entombed(self) -> bool:
         """Whether only the tombstone is left, which keeps late messages from bringing the document back."""
         return self.status is S.DELETING and not self.blob_key

@@ -30,6 +30,10 @@ class Breaker:
     open_seconds: float = OPEN_SECONDS
     probing: bool = False
 
+    @property
+    def closed(self) -> bool:
+        return self.open_until is None and not self.probing
+
     def check(self) -> None:
         """Raises ModelRestingError while no call may be made."""
         if self.probing:

@@ -107,6 +107,7 @@ class Calls:
     new_id: NewId
     in_flight: InFlight = field(default_factory=InFlight)
     breakers: Breakers = field(default_factory=Breakers)
+    _asked: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
     # Calls of one document may run side by side, but each is weighed against all before it.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
@@ -137,11 +138,13 @@ class Calls:
 
     async def _begin(self, question: Question) -> Call | StoredAnswer:
         """The kept answer, or the call that the ledger has accepted."""
-        run = await self._run()
-        if kept := await self._kept(question, run):
-            return kept
-        self._check_limits(question, run)
-        self.breakers.of(question.model).check()
+        if not self._nothing_to_know(question):
+            run = await self._run()
+            if kept := await self._kept(question, run):
+                return kept
+            self._check_limits(question, run)
+            self.breakers.of(question.model).check()
+        self._asked.add(question.key)
         call, day_limit = self._intent(question), self.limits.day_micro_usd
         match await self.ledger.begin(call, replace=self.document.force, day_limit_micro_usd=day_limit):
             case Admission.ACCEPTED:
@@ -150,6 +153,12 @@ class Calls:
                 return await self._begin(question)
             case refused:
                 raise _refusal(refused)
+
+    def _nothing_to_know(self, question: Question) -> bool:
+        """Whether the ledger can be asked straight away: it has no call of a document that was never claimed before,
+        and says itself if an answer is kept. While the model rests, that has to be known first.
+        """
+        return self.document.first_claimed and not self._asked and self.breakers.of(question.model).closed
 
     async def _run(self) -> list[Call]:
         return await self.ledger.calls(self.document.id, run=self.document.run)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from shared.adapters.dynamodb.schema import _definition
+from shared.adapters.dynamodb.schema import definition
 from shared.settings import Settings
 from tests.architecture.checkout import ROOT
 
@@ -137,7 +137,7 @@ def test_every_alarm_goes_where_its_parameter_says() -> None:
 
 def test_table_is_the_one_that_bootstrap_makes() -> None:
     table = of_type("AWS::DynamoDB::Table")["Table"]
-    made = _definition()
+    made = definition()
     assert {name: table[name] for name in made} == made
 
 

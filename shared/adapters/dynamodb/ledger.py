@@ -77,6 +77,14 @@ class DynamoDBCallLedger:
         raise BackendUnavailableError("DynamoDB: too many calls of one owner at the same time.")
 
     async def settle(self, call: Call, *, keep: StoredAnswer | None, replace: bool) -> None:
+        """In one request when all is as the call left it, which is nearly always; else after a look at it."""
+        usual = [*_bill(call, was_open=True), _without_intent(call), _close(call, CallState.INTENT)]
+        try:
+            await self._table.transact(*usual, *(_keeping(call, keep, replace=replace) if keep else []))
+        except CanceledError:
+            await self._settle_as_found(call, keep, replace=replace)
+
+    async def _settle_as_found(self, call: Call, keep: StoredAnswer | None, *, replace: bool) -> None:
         for pause in pauses():
             stored = await self._table.get(ledger_items.call_key(call))
             before = CallState(plain(stored)["state"]) if stored else None
@@ -86,8 +94,8 @@ class DynamoDBCallLedger:
             actions = [*_bill(call, was_open=was_open), *await self._end_of_intent(call)]
             if before is not None:
                 actions.append(_close(call, before))
-            if keep is not None:
-                actions += await self._kept(call, keep, replace=replace)
+            if keep is not None and await self._may_keep(call, replace=replace):
+                actions += _keeping(call, keep, replace=replace)
             try:
                 await self._table.transact(*actions)
             except CanceledError:
@@ -168,24 +176,13 @@ class DynamoDBCallLedger:
         stored = await self._table.get(ledger_items.intent_key(call.owner, call.call_key))
         return [_without_intent(call)] if stored and plain(stored)["id"] == str(call.id) else []
 
-    async def _kept(self, call: Call, keep: StoredAnswer, *, replace: bool) -> list[Action]:
-        """The answer, if it is the first and its document is not being deleted."""
+    async def _may_keep(self, call: Call, *, replace: bool) -> bool:
+        """Whether an answer is the first, or shall replace it, and its document is not being deleted."""
         document = await self._table.get(items.document_key(call.document_id))
         if document is None or plain(document)["status"] == DocumentStatus.DELETING:
-            return []
+            return False
         assert call.ended_at is not None, "a settled call has ended"
-        if not replace and await self.answer(call.owner, call.call_key, now=call.ended_at):
-            return []
-        values = {**ledger_items.answer_key(call.owner, call.call_key), **ledger_items.answer_values(keep)}
-        free: Request = (
-            {"Item": item(values)} if replace else put(values, condition=_FREE, given={"now": call.ended_at})
-        )
-        there = check(
-            items.document_key(call.document_id),
-            condition="#status <> :deleting",
-            given={"deleting": DocumentStatus.DELETING},
-        )
-        return [("ConditionCheck", there), ("Put", free)]
+        return replace or await self.answer(call.owner, call.call_key, now=call.ended_at) is None
 
 
 async def forget_calls(table: Table, owner: UUID, document_id: UUID) -> None:
@@ -246,6 +243,17 @@ def _bill(call: Call, *, was_open: bool) -> list[Action]:
         "cost_micro_usd": call.cost_micro_usd or 0,
     }
     return [("Update", budget), *_count(call, counts)]
+
+
+def _keeping(call: Call, keep: StoredAnswer, *, replace: bool) -> list[Action]:
+    values = {**ledger_items.answer_key(call.owner, call.call_key), **ledger_items.answer_values(keep)}
+    free: Request = {"Item": item(values)} if replace else put(values, condition=_FREE, given={"now": call.ended_at})
+    there = check(
+        items.document_key(call.document_id),
+        condition=f"{STORED} AND #status <> :deleting",
+        given={"deleting": DocumentStatus.DELETING},
+    )
+    return [("ConditionCheck", there), ("Put", free)]
 
 
 def _count(call: Call, counts: Mapping[str, int]) -> list[Action]:

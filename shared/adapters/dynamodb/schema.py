@@ -24,7 +24,7 @@ async def create(client: Client, *, table: str) -> None:
     """Create the table unless it exists, and switch on what protects and cleans it."""
     with translated("DynamoDB"):
         try:
-            await client.create_table(TableName=table, **_definition())
+            await client.create_table(TableName=table, **definition())
         except ClientError as exc:
             if error_code(exc) != "ResourceInUseException":
                 raise
@@ -33,7 +33,7 @@ async def create(client: Client, *, table: str) -> None:
     await _tolerated("point_in_time_recovery", _keep_backups(client, table))
 
 
-def _definition() -> dict[str, Any]:
+def definition() -> dict[str, Any]:
     names = ("PK", "SK", "due_shard", "due_order", "owner", "list_order")
     return {
         "BillingMode": "PAY_PER_REQUEST",
