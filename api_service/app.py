@@ -26,6 +26,7 @@ from api_service.routes import (
     admin_stream,
     auth,
     documents,
+    folders,
     health,
     moves,
     presigned,
@@ -132,6 +133,7 @@ def _api(settings: Settings) -> APIRouter:
     api.include_router(presigned.router)
     api.include_router(documents.router)
     api.include_router(moves.router)
+    api.include_router(folders.router)
     api.include_router(usage.router)
     return api
 

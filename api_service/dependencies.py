@@ -15,6 +15,7 @@ from api_service.auth import Authenticator, Caller
 from api_service.frames import Encoder
 from api_service.hub import Hub
 from api_service.intake import Intake
+from api_service.names import MAX_FOLDER_CHARS, MAX_FOLDER_LEVELS, clean_folder
 from api_service.presigned import PresignedUploads
 from api_service.problems import ProblemError, invalid, not_found, unauthorized
 from api_service.tokens import TokenError
@@ -104,6 +105,17 @@ def idempotency_key(
 
 
 IdempotencyKeyDep = Annotated[str | None, Depends(idempotency_key)]
+
+
+def folder_path(raw: str) -> str:
+    """A folder as documents carry it, from any spelling of its path; "" is the one that holds all.
+
+    Raises ProblemError for a path that no document can have.
+    """
+    folder = clean_folder(raw)
+    if len(folder) > MAX_FOLDER_CHARS or folder.count("/") >= MAX_FOLDER_LEVELS:
+        raise invalid("folder", f"Must have at most {MAX_FOLDER_CHARS} characters in {MAX_FOLDER_LEVELS} levels.")
+    return folder
 
 
 def status_filter(raw: str | None) -> DocumentStatus | None:

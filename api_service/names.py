@@ -6,6 +6,7 @@ import unicodedata
 from pathlib import PurePosixPath
 
 MAX_FOLDER_CHARS = 1024
+MAX_FOLDER_LEVELS = 32
 _MAX_NAME_CHARS = 255
 
 

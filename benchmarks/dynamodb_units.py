@@ -43,6 +43,10 @@ class Units:
 
 
 def units_of_read(body: dict[str, Any], answered: bytes) -> float:
+    if "RequestItems" in body:
+        # Each item of a batch is rounded up by itself.
+        found = [item for items in json.loads(answered)["Responses"].values() for item in items]
+        return float(sum(max(math.ceil(size_of(item) / 4096), 1) for item in found))
     consistent = 1.0 if "IndexName" not in body else 0.5
     return consistent * max(math.ceil(len(answered) / 4096), 1)
 

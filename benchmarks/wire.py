@@ -29,6 +29,7 @@ class Wire:
         self.requests: Counter[str] = Counter()
         self.idle: Counter[str] = Counter()
         self.usd = 0.0
+        self.read_units = 0.0
         self.url = ""
         self._behind = behind
         self._units = Units()
@@ -37,6 +38,7 @@ class Wire:
         self.requests.clear()
         self.idle.clear()
         self.usd = 0.0
+        self.read_units = 0.0
 
     def note(self, method: str, query: Mapping[str, str], target: str, asked: bytes, answered: bytes) -> None:
         service, _, operation = target.partition(".")
@@ -49,8 +51,11 @@ class Wire:
             )
         else:
             body = json.loads(asked)
-            units = self._units.of_write(operation, body) * _WRITE_UNIT or units_of_read(body, answered) * _READ_UNIT
-            self._count(f"DynamoDB {operation}", units, idle=body.get("IndexName") == "due")
+            idle = body.get("IndexName") == "due"
+            written = self._units.of_write(operation, body)
+            read = 0.0 if written else units_of_read(body, answered)
+            self.read_units += 0.0 if idle else read
+            self._count(f"DynamoDB {operation}", written * _WRITE_UNIT or read * _READ_UNIT, idle=idle)
 
     def _count(self, name: str, usd_per_million: float, *, idle: bool = False) -> None:
         if idle:

@@ -20,6 +20,7 @@ from shared.ports import (
     CallLedger,
     DocumentStore,
     Feed,
+    FolderStore,
     IdempotencyStore,
     JobQueue,
     MessageSource,
@@ -38,6 +39,7 @@ class Backends:
     queue: JobQueue
     dead_letters: MessageSource
     documents: DocumentStore
+    folders: FolderStore
     feed: Feed
     idempotency: IdempotencyStore
     accounts: AccountStore
@@ -121,6 +123,7 @@ async def _postgres(
     from shared.adapters.postgres.connection import open_pool  # noqa: PLC0415
     from shared.adapters.postgres.documents import PostgresDocumentStore  # noqa: PLC0415
     from shared.adapters.postgres.feed import PostgresFeed  # noqa: PLC0415
+    from shared.adapters.postgres.folders import PostgresFolderStore  # noqa: PLC0415
     from shared.adapters.postgres.idempotency import PostgresIdempotencyStore  # noqa: PLC0415
     from shared.adapters.postgres.ledger import PostgresCallLedger  # noqa: PLC0415
     from shared.adapters.postgres.retention import PostgresRetention  # noqa: PLC0415
@@ -132,6 +135,7 @@ async def _postgres(
             queue=queue,
             dead_letters=queue.dead_letters,
             documents=PostgresDocumentStore(pool=pool),
+            folders=PostgresFolderStore(pool=pool),
             feed=PostgresFeed(pool=pool),
             idempotency=PostgresIdempotencyStore(pool=pool),
             accounts=PostgresAccountStore(pool=pool),
@@ -147,6 +151,7 @@ async def _dynamodb(
     from shared.adapters.dynamodb.accounts import DynamoDBAccountStore  # noqa: PLC0415
     from shared.adapters.dynamodb.documents import DynamoDBDocumentStore  # noqa: PLC0415
     from shared.adapters.dynamodb.feed import DynamoDBFeed  # noqa: PLC0415
+    from shared.adapters.dynamodb.folders import DynamoDBFolderStore  # noqa: PLC0415
     from shared.adapters.dynamodb.idempotency import DynamoDBIdempotencyStore  # noqa: PLC0415
     from shared.adapters.dynamodb.ledger import DynamoDBCallLedger  # noqa: PLC0415
     from shared.adapters.dynamodb.retention import DynamoDBRetention  # noqa: PLC0415
@@ -159,6 +164,7 @@ async def _dynamodb(
             queue=queue,
             dead_letters=queue.dead_letters,
             documents=DynamoDBDocumentStore(table=table),
+            folders=DynamoDBFolderStore(table=table),
             feed=DynamoDBFeed(table=table, clock=utc_now),
             idempotency=DynamoDBIdempotencyStore(table=table, clock=utc_now),
             accounts=DynamoDBAccountStore(table=table),

@@ -98,6 +98,11 @@ class Document:
     write_id: UUID
     due_at: datetime | None
     pages: int | None = None
+    words: int | None = None
+    # What the file itself states, which may be anything.
+    title: str | None = None
+    author: str | None = None
+    authored_at: datetime | None = None
     text_key: str | None = None
     report: Report | None = None
     failure: Failure | None = None
@@ -164,6 +169,10 @@ class Facts(TypedDict, total=False):
     size: int
     sha256: str
     pages: int | None
+    words: int | None
+    title: str | None
+    author: str | None
+    authored_at: datetime | None
     text_key: str | None
     report: Report | None
     failure: Failure | None

@@ -15,6 +15,7 @@ from uuid import UUID
 from shared.accounts import RefreshFamily, User
 from shared.document import Change, Document, DocumentStatus, HistoryEntry
 from shared.events import FeedEvent, FeedHead
+from shared.folders import FolderCount, FolderInsight
 from shared.idempotency import IdempotencyRecord
 from shared.ledger import Admission, Call, DayUsage, StoredAnswer
 from shared.messages import ProcessMessage
@@ -173,6 +174,18 @@ class DocumentStore(Pingable, Protocol):
 
     async def entomb(self, document: Document, *, now: datetime) -> None:
         """Erase everything of a deleting document but its id, owner and fence, in store and feed."""
+        ...
+
+
+class FolderStore(Protocol):
+    """An owner's folders, as they follow from the documents. A folder of nobody is like an empty one."""
+
+    async def folders(self, owner: UUID) -> list[FolderCount]:
+        """Every folder with its subfolders' documents, by path; first the one without a name, which holds all."""
+        ...
+
+    async def insight(self, owner: UUID, folder: str) -> FolderInsight:
+        """What the documents of a folder and its subfolders come to; those of all, when it has no name."""
         ...
 
 

@@ -94,7 +94,15 @@ class Pipeline:
         try:
             # The heartbeat has moved the lease on meanwhile: renew it rather than write the old one back.
             return await self.move(
-                document, DocumentStatus.ANALYZING, lease=self._lease(), pages=extraction.pages, text_key=key
+                document,
+                DocumentStatus.ANALYZING,
+                lease=self._lease(),
+                pages=extraction.pages,
+                words=extraction.words,
+                title=extraction.title,
+                author=extraction.author,
+                authored_at=extraction.created,
+                text_key=key,
             )
         except MoveRefusedError:
             await self.blobs.delete_prefix(key)

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
-from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep, status_filter
+from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep, folder_path, status_filter
 from api_service.frames import BYE
 from api_service.hub import Listener
-from api_service.names import clean_folder
-from api_service.problems import ProblemError, invalid, not_found
+from api_service.listing import CursorQuery, LimitQuery, link_next, read_page
+from api_service.problems import ProblemError, not_found
 from api_service.routes import problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
 from shared.document import Document
-from shared.ports import ListFilter, ListPosition
+from shared.ports import ListFilter
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 
@@ -37,22 +33,15 @@ async def list_documents(
     services: ServicesDep,
     status: Annotated[str | None, Query(description="Only documents in this status, in any case.")] = None,
     folder: Annotated[str | None, Query(description="Only documents in this folder and below.")] = None,
-    limit: Annotated[int, Query(ge=1, le=200)] = 50,
-    cursor: Annotated[str | None, Query(max_length=200, description="`next_cursor` of the page before.")] = None,
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
 ) -> PageOut:
     """List the caller's documents, newest first."""
-    backends, owner = services.backends, caller.user.id
-    where = ListFilter(status=status_filter(status), folder=clean_folder(folder or "") or None)
-    # Read before the page: what moves in between is on the stream after it, so nothing falls in the gap.
-    head = (await backends.feed.heads([owner]))[owner]
-    documents = await backends.documents.page(owner, where=where, limit=limit + 1, after=_position(cursor))
-    page = documents[:limit]
-    next_cursor = _cursor(page[-1]) if len(documents) > limit else None
-    if next_cursor:
-        following = request.url.include_query_params(cursor=next_cursor)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
-    items = [ListedDocument.of(document) for document in page]
-    return PageOut(items=items, next_cursor=next_cursor, feed_cursor=str(head.cursor))
+    where = ListFilter(status=status_filter(status), folder=folder_path(folder or "") or None)
+    page = await read_page(services, caller.user.id, where=where, limit=limit, cursor=cursor)
+    link_next(request, response, page.next_cursor)
+    items = [ListedDocument.of(document) for document in page.documents]
+    return PageOut(items=items, next_cursor=page.next_cursor, feed_cursor=page.feed_cursor)
 
 
 @router.get("/{document_id}", responses=problems(401, 404, 503))
@@ -152,18 +141,3 @@ async def _text(document: Document, services: Services) -> str | None:
 
 def _etag(document: Document) -> str:
     return f'"{document.id.hex[-12:]}-{document.version}"'
-
-
-def _cursor(last: Document) -> str:
-    raw = json.dumps([last.created_at.isoformat(), str(last.id)])
-    return base64.urlsafe_b64encode(raw.encode()).decode().rstrip("=")
-
-
-def _position(cursor: str | None) -> ListPosition | None:
-    if cursor is None:
-        return None
-    try:
-        created_at, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        return ListPosition(created_at=datetime.fromisoformat(created_at), id=UUID(last_id))
-    except (ValueError, TypeError, AttributeError) as exc:
-        raise invalid("cursor", "Not a cursor of this API.") from exc

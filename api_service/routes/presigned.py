@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from api_service.bodies import described, read_body
-from api_service.dependencies import CallerDep, DocumentDep, ServicesDep
-from api_service.names import MAX_FOLDER_CHARS, clean_folder
+from api_service.dependencies import CallerDep, DocumentDep, ServicesDep, folder_path
+from api_service.names import MAX_FOLDER_CHARS
 from api_service.problems import ProblemError
 from api_service.routes import problems
 from api_service.schemas import StatusOut
@@ -51,7 +51,7 @@ async def begin_upload(request: Request, caller: CallerDep, services: ServicesDe
         filename=asked.filename,
         size=asked.size,
         content_type=asked.content_type,
-        folder=clean_folder(asked.folder),
+        folder=folder_path(asked.folder),
         process=asked.process,
     )
     return PresignedOut(

@@ -11,15 +11,15 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 
 from api_service.auth import Caller
-from api_service.dependencies import Services, ServicesDep, caller, status_filter
+from api_service.dependencies import Services, ServicesDep, caller, folder_path, status_filter
 from api_service.event_stream import Beginning, EventStreamResponse, Stream
 from api_service.frames import BYE, REAUTH
 from api_service.hub import Listener
-from api_service.names import clean_folder
 from api_service.problems import ProblemError, unauthorized
 from api_service.routes import problems
 from api_service.tokens import TokenError
 from shared.events import DELETED, FeedCursor, FeedEvent
+from shared.folders import contains
 
 router = APIRouter(prefix="/documents", tags=["stream"])
 
@@ -109,12 +109,12 @@ def _status(raw: str | None) -> str | None:
 
 def event_filter(document_id: UUID | None, folder: str | None, status: str | None) -> Callable[[FeedEvent], bool]:
     """What a stream is narrowed to. Raises ProblemError for a status that no event ever says."""
-    inside, wanted_status = clean_folder(folder or ""), _status(status)
+    inside, wanted_status = folder_path(folder or ""), _status(status)
 
     def wanted(event: FeedEvent) -> bool:
         return (
             (document_id is None or event.document_id == document_id)
-            and (not inside or event.folder == inside or event.folder.startswith(f"{inside}/"))
+            and contains(inside, event.folder)
             and (not wanted_status or event.status == wanted_status)
         )
 

@@ -9,11 +9,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep
+from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep, folder_path
 from api_service.idempotency import KeyedRequest, answered, replayed
 from api_service.intake import Refusal, Upload, digest
 from api_service.multipart import Part, oversized, read_parts
-from api_service.names import MAX_FOLDER_CHARS, clean_folder
 from api_service.problems import ProblemError, invalid, status_of
 from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
@@ -118,10 +117,7 @@ def _max_bytes(request: Request, services: Services) -> int:
 def _folder(upload: Upload) -> str:
     if upload.fields.get("profile", "default") not in {"", "default"}:
         raise invalid("profile", "There is no such profile. The only one is: default.")
-    folder = clean_folder(upload.fields.get("folder", ""))
-    if len(folder) > MAX_FOLDER_CHARS:
-        raise invalid("folder", f"Must have at most {MAX_FOLDER_CHARS} characters.")
-    return folder
+    return folder_path(upload.fields.get("folder", ""))
 
 
 def _process(upload: Upload) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -46,6 +46,7 @@ LEASE_SECONDS = 60.0
 # Short enough that a heartbeat comes at once.
 BEATING_SECONDS = 0.6
 BODY = b"Call Ada on Monday."
+STATED_AT = datetime(2025, 6, 7, tzinfo=UTC)
 
 
 @dataclass
@@ -89,7 +90,7 @@ class StepExtractor:
 
     async def extract(self, data: bytes, content_type: str) -> Extraction:  # noqa: ARG002 - the port has it
         await self.step()
-        return Extraction(text=data.decode())
+        return Extraction(text=data.decode(), title="A note", author="Ada", created=STATED_AT)
 
 
 @dataclass
@@ -189,6 +190,7 @@ async def test_pending_document_completes_with_history_text_and_report(world: Wo
     done = await world.now(document)
     assert (done.status, done.attempt, done.lease, done.due_at) == (S.COMPLETED, 1, None, None)
     assert done.report == report()
+    assert (done.words, done.title, done.author, done.authored_at) == (4, "A note", "Ada", STATED_AT)
     assert done.text_key is not None
     assert await world.backends.blobs.get(done.text_key) == BODY
     path = [entry.status for entry in await world.history(document)]

@@ -29,6 +29,7 @@ from shared.adapters.dynamodb.table import CanceledError, Table, pauses
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.events import FeedHead
+from shared.folders import contains
 from shared.idempotency import IdempotencyRecord
 from shared.ports import ListFilter, ListPosition
 
@@ -235,5 +236,5 @@ def _matches(document: Document, where: ListFilter) -> bool:
     return (
         document.status is not S.DELETING
         and where.status in {None, document.status}
-        and (where.folder is None or f"{document.folder}/".startswith(f"{where.folder}/"))
+        and contains(where.folder or "", document.folder)
     )

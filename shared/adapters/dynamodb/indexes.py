@@ -22,9 +22,18 @@ class ListEntry:
 
     document_id: UUID
     order: str
+    status: str
+    folder: str
+
+    @property
+    def created_at(self) -> datetime:
+        return datetime.fromisoformat(self.order.partition("#")[0])
 
 
-async def listed(table: Table, owner: UUID, *, where: ListFilter, limit: int, before: str | None) -> list[ListEntry]:
+async def listed(
+    table: Table, owner: UUID, *, where: ListFilter, limit: int | None, before: str | None
+) -> list[ListEntry]:
+    """At most `limit` entries; without one all of them, read a megabyte at a time."""
     keys = {"#owner = :owner": owner, "#list_order < :before": before}
     filters = {
         "#status = :status": where.status,
@@ -35,9 +44,10 @@ async def listed(table: Table, owner: UUID, *, where: ListFilter, limit: int, be
         given["below"] = f"{where.folder}/"
     filtered = _all_of(filters)
     request = expressed(given, KeyConditionExpression=_all_of(keys), FilterExpression=filtered)
-    paging = {"ScanIndexForward": False, "Limit": max(limit, _FILTERED_READ) if filtered else limit}
-    found = await table.query({"IndexName": items.LIST_INDEX, **request, **paging}, limit=limit)
-    return [ListEntry(document_id=_document_id(one), order=plain(one)["list_order"]) for one in found]
+    if limit is not None:
+        request["Limit"] = max(limit, _FILTERED_READ) if filtered else limit
+    found = await table.query({"IndexName": items.LIST_INDEX, "ScanIndexForward": False, **request}, limit=limit)
+    return [_list_entry(one) for one in found]
 
 
 async def due(
@@ -82,6 +92,16 @@ async def _in_shard(
 def _all_of(conditions: Values) -> str:
     """The conditions that have a value."""
     return " AND ".join(condition for condition, value in conditions.items() if value is not None)
+
+
+def _list_entry(entry: Item) -> ListEntry:
+    values = plain(entry)
+    return ListEntry(
+        document_id=items.id_in(values),
+        order=values["list_order"],
+        status=values["status"],
+        folder=values["folder"],
+    )
 
 
 def _document_id(entry: Item) -> UUID:

@@ -25,7 +25,7 @@ LIST_INDEX = "list"
 # fmt: off
 _PLAIN = (
     "filename", "folder", "content_type", "size", "sha256", "blob_key", "version", "run", "attempt", "send", "fence",
-    "pages", "text_key", "force",
+    "pages", "words", "title", "author", "text_key", "force",
 )
 # fmt: on
 _IDS = ("owner", "write_id")
@@ -35,7 +35,8 @@ _TRIM_GRACE = timedelta(days=7)
 # What a tombstone gives up. The Document needs its texts, so they are empty rather than gone.
 TOMBSTONE: Values = {
     **dict.fromkeys(("filename", "folder", "sha256", "blob_key"), ""),
-    **dict.fromkeys(("text_key", "report", "pages", "failure_code", "failure_detail")),
+    **dict.fromkeys(("text_key", "report", "pages", "words", "title", "author", "authored_at")),
+    **dict.fromkeys(("failure_code", "failure_detail")),
     "size": 0,
 }
 
@@ -87,6 +88,7 @@ def document_values(document: Document) -> dict[str, Value | None]:
         **{name: getattr(document, name) for name in (*_PLAIN, *_IDS, *_TIMES)},
         **due_values(document.id, document.due_at),
         "status": document.status,
+        "authored_at": document.authored_at,
         "lease_holder": lease.holder if lease else None,
         "lease_until": lease.until if lease else None,
         "failure_code": failure.code if failure else None,
@@ -109,6 +111,7 @@ def document_from(stored: Item) -> Document:
         status=DocumentStatus(values["status"]),
         **facts,
         due_at=datetime.fromisoformat(values["due_at"]) if "due_at" in values else None,
+        authored_at=datetime.fromisoformat(values["authored_at"]) if "authored_at" in values else None,
         lease=Lease(holder=holder, until=datetime.fromisoformat(values["lease_until"])) if holder else None,
         failure=Failure(code=code, detail=values["failure_detail"]) if code else None,
         report=Report.model_validate(unpacked(report)) if report else None,

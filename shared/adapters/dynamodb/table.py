@@ -23,7 +23,7 @@ _READ_SECONDS = 5
 _TRIES = 25
 _PAUSE_SECONDS_MIN = 0.01
 _PAUSE_SECONDS_MAX = 0.25
-_BATCH_GET_KEYS = 100
+BATCH_GET_KEYS = 100
 
 REFUSED = "ConditionalCheckFailed"
 # Somebody else's transaction or the table's throughput was in the way, which says nothing about the conditions.
@@ -91,8 +91,8 @@ class Table:
     async def get_many(self, keys: Sequence[Key]) -> list[Item]:
         """The items that exist, in any order. `keys` must not repeat one."""
         found = []
-        for start in range(0, len(keys), _BATCH_GET_KEYS):
-            found += await self._get_batch(keys[start : start + _BATCH_GET_KEYS])
+        for start in range(0, len(keys), BATCH_GET_KEYS):
+            found += await self._get_batch(keys[start : start + BATCH_GET_KEYS])
         return found
 
     async def query(self, request: Request, *, limit: int | None = None) -> list[Item]:

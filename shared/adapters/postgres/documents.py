@@ -62,7 +62,8 @@ _ENTOMB = """
 WITH tomb AS (
     UPDATE documents
     SET filename = '', folder = '', sha256 = '', blob_key = '', text_key = NULL, report = NULL, pages = NULL,
-        failure_code = NULL, failure_detail = NULL, size = 0, due_at = %(until)s
+        words = NULL, title = NULL, author = NULL, authored_at = NULL, failure_code = NULL,
+        failure_detail = NULL, size = 0, due_at = %(until)s
     WHERE id = %(id)s AND status = 'deleting'
     RETURNING id, owner
 ), history AS (

@@ -14,8 +14,9 @@ from shared.events import DELETED, FeedEvent
 # fmt: off
 COLUMNS = (
     "id", "owner", "filename", "folder", "content_type", "size", "sha256", "blob_key", "status", "version", "run",
-    "attempt", "send", "fence", "lease_holder", "lease_until", "write_id", "due_at", "pages", "text_key", "report",
-    "failure_code", "failure_detail", "force", "created_at", "updated_at",
+    "attempt", "send", "fence", "lease_holder", "lease_until", "write_id", "due_at", "pages", "words", "title",
+    "author", "authored_at", "text_key", "report", "failure_code", "failure_detail", "force", "created_at",
+    "updated_at",
 )
 # fmt: on
 SELECTED = ", ".join(COLUMNS)

@@ -1,0 +1,27 @@
+"""Conditional requests (RFC 9110, 13): the client names what it has, and is told when it still is so."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+from fastapi import Request, Response
+
+# Every answer is its owner's alone, and may change at any time.
+_CACHING = "private, no-cache"
+_TAG = re.compile(r'(?:W/)?("[^"]*")')
+
+
+def unchanged(request: Request, response: Response, etag: str) -> Response | None:
+    """Give the answer its ETag; returns the 304 to answer instead when the client has this one already."""
+    headers = {"ETag": etag, "Cache-Control": _CACHING}
+    if has(request.headers.get("if-none-match"), etag):
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    response.headers.update(headers)
+    return None
+
+
+def has(if_none_match: str | None, etag: str) -> bool:
+    """Whether the tag is among the client's; as the RFC wants it here, weak ones count like strong ones."""
+    given = if_none_match or ""
+    return given.strip() == "*" or etag.removeprefix("W/") in _TAG.findall(given)

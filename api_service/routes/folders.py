@@ -1,0 +1,95 @@
+"""Folders: which there are, what is in one, and what that comes to. There are no folder objects: all is read."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Request, Response
+
+from api_service.conditional import unchanged
+from api_service.dependencies import CallerDep, ServicesDep, folder_path
+from api_service.insights import FolderDocument, FolderOut, FolderPageOut, FoldersOut, InsightOut
+from api_service.listing import (
+    CursorQuery,
+    LimitQuery,
+    decoded,
+    encoded,
+    link_next,
+    read_feed_cursor,
+    read_page,
+)
+from api_service.routes import problems
+from shared.ports import ListFilter
+
+router = APIRouter(prefix="/folders", tags=["folders"])
+
+_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified."}}
+
+
+def folder_in_path(
+    path: Annotated[str, Path(description="A folder's path, with `/` or `%2F`; a lone `/` is all documents.")],
+) -> str:
+    return folder_path(path)
+
+
+FolderDep = Annotated[str, Depends(folder_in_path)]
+
+
+@router.get("", responses=problems(401, 422, 503))
+async def list_folders(
+    request: Request,
+    response: Response,
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
+) -> FoldersOut:
+    """List the caller's folders by path, each with how many documents it and its subfolders have."""
+    after = decoded(cursor, parts=1)[0] if cursor is not None else ""
+    feed_cursor = await read_feed_cursor(services, caller.user.id)
+    counts = await services.backends.folders.folders(caller.user.id)
+    total = counts[0].documents if counts else 0
+    following = [count for count in counts if count.path > after]
+    page = following[:limit]
+    next_cursor = encoded([page[-1].path]) if len(following) > limit else None
+    link_next(request, response, next_cursor)
+    items = [FolderOut.of(count) for count in page]
+    return FoldersOut(documents=total, items=items, next_cursor=next_cursor, feed_cursor=feed_cursor)
+
+
+@router.get("/{path:path}/documents", responses=problems(401, 422, 503))
+async def list_folder_documents(
+    request: Request,
+    response: Response,
+    folder: FolderDep,
+    caller: CallerDep,
+    services: ServicesDep,
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
+) -> FolderPageOut:
+    """List the documents of a folder and its subfolders, newest first, with what is known of each.
+
+    A folder of somebody else is like an empty one.
+    """
+    where = ListFilter(folder=folder or None)
+    page = await read_page(services, caller.user.id, where=where, limit=limit, cursor=cursor)
+    link_next(request, response, page.next_cursor)
+    items = [FolderDocument.stated(document) for document in page.documents]
+    return FolderPageOut(folder=folder, items=items, next_cursor=page.next_cursor, feed_cursor=page.feed_cursor)
+
+
+@router.get("/{path:path}/insights", response_model=InsightOut, responses={**_NOT_MODIFIED, **problems(401, 422, 503)})
+async def get_insight(
+    request: Request, response: Response, folder: FolderDep, caller: CallerDep, services: ServicesDep
+) -> Any:
+    """What the documents of a folder and its subfolders come to; `If-None-Match` saves the counting.
+
+    A document counts from the moment its file is there. A folder of somebody else is like an empty one.
+    """
+    # Whatever is counted changes with a move, and every move has its place in the feed. Read before the counting, the
+    # tag is never newer than the numbers.
+    feed_cursor = await read_feed_cursor(services, caller.user.id)
+    if answer := unchanged(request, response, f'W/"{feed_cursor}"'):
+        return answer
+    insight = await services.backends.folders.insight(caller.user.id, folder)
+    return InsightOut.of(insight, folder=folder, feed_cursor=feed_cursor)
