@@ -89,15 +89,15 @@ class Tokens:
             raise TokenError from exc
 
     def _live(self, claims: dict[str, Any], kind: Kind) -> Claims:
-        now, expires_at = self._clock(), datetime.fromtimestamp(claims["exp"], UTC)
-        if not datetime.fromtimestamp(claims["nbf"], UTC) <= now < expires_at:
+        now, expires_at = self._clock(), _time(claims, "exp")
+        if not max(_time(claims, "nbf"), _time(claims, "iat")) <= now < expires_at:
             raise TokenError
         return Claims(
             kind=kind,
-            user_id=UUID(claims["sub"]),
-            epoch=int(claims["epoch"]),
-            family_id=UUID(claims["family"]),
-            counter=int(claims.get("counter", 0)),
+            user_id=UUID(_text(claims, "sub")),
+            epoch=_integer(claims, "epoch"),
+            family_id=UUID(_text(claims, "family")),
+            counter=_integer(claims, "counter") if kind == "rt+jwt" else 0,
             expires_at=expires_at,
         )
 
@@ -110,3 +110,22 @@ class Tokens:
         issued = int(issued_at.timestamp())
         stamped = {"iss": _ISSUER, "aud": _AUDIENCE, "iat": issued, "nbf": issued, "exp": int(expires_at.timestamp())}
         return jwt.encode({**claims, **stamped}, self._key, algorithm=_ALGORITHM, headers={"typ": kind})
+
+
+# A claim of another JSON type is another token, even where Python would read it as the same: "0", 0.5, false.
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    if type(claims[name]) is not str:
+        raise TokenError
+    return str(claims[name])
+
+
+def _integer(claims: dict[str, Any], name: str) -> int:
+    if type(claims[name]) is not int:
+        raise TokenError
+    return int(claims[name])
+
+
+def _time(claims: dict[str, Any], name: str) -> datetime:
+    return datetime.fromtimestamp(_integer(claims, name), UTC)

@@ -18,8 +18,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OURS = "the API's function"
 BASELINE = "fastapi + mangum + aiobotocore + pydantic-settings"
 EVERYTHING = "the API's function with all of Docrelay"
-# structlog takes rich wherever it is installed, which in the bundle it is not.
-_AS_IN_THE_BUNDLE = "import sys; sys.modules['rich'] = None;"
+# structlog takes rich wherever it is installed, PyJWT cryptography; in the bundle they are not.
+_AS_IN_THE_BUNDLE = "import sys; sys.modules['rich'] = sys.modules['cryptography'] = None;"
 MODULES = {
     OURS: "api_service.lambda_handler, shared.adapters.dynamodb.documents",
     BASELINE: "fastapi, mangum, aiobotocore.session, pydantic_settings",

@@ -10,10 +10,12 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from api_service.app import create_app
 from shared.accounts import Role
 from shared.bootstrap import Backends
 from shared.clock import uuid7
 from shared.settings import Settings
+from tests.support.access import routes_of
 from tests.support.builders import S
 from tests.support.callers import Caller, calling
 
@@ -37,11 +39,16 @@ async def stranger(api: str, stack_settings: Settings, backends: Backends) -> As
 
 
 @pytest.fixture(scope="module")
-async def document_routes(api: str) -> list[tuple[str, str]]:
-    """Method and path of every route that takes a document's id, from the API's own description."""
-    async with httpx.AsyncClient(base_url=api) as anybody:
-        paths = (await anybody.get("/openapi.json")).json()["paths"]
-    found = [(method, path) for path, methods in paths.items() for method in methods if "{document_id}" in path]
+def named_routes(backends: Backends, stack_settings: Settings) -> list[tuple[str, str]]:
+    """Method and path of every route that names something in its path."""
+    routes = routes_of(create_app(stack_settings, backends))
+    return [(route.method, route.path) for route in routes if "{" in route.path]
+
+
+@pytest.fixture(scope="module")
+def document_routes(named_routes: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Those that take a document's id."""
+    found = [(method, path) for method, path in named_routes if "{document_id}" in path]
     assert len(found) >= 7
     return found
 
@@ -67,6 +74,18 @@ async def test_foreign_deleted_unknown_and_malformed_ids_get_the_same_answer_on_
         first, *others = (apart_from_the_request(answer) for answer in answers)
         assert (first[0], first[1]["content-type"], first[2]["code"]) == (404, "application/problem+json", "not_found")
         assert others == [first] * len(others), (method, path)
+
+
+async def test_what_is_somebody_else_s_is_answered_like_what_nobody_has_on_every_route(
+    me: Caller, stranger: Caller, named_routes: list[tuple[str, str]]
+) -> None:
+    theirs = await stranger.document(S.COMPLETED, folder="their/folder")
+    foreign = {"document_id": str(theirs.id), "name": stranger.user.name}
+    nobody_s = {"document_id": str(uuid7()), "name": f"user-{uuid4().hex[:12]}"}
+    for method, path in named_routes:
+        urls = [str(me.client.base_url.join(path.format(**names))) for names in (foreign, nobody_s)]
+        one, other = [await me.client.request(method, url) for url in urls]
+        assert apart_from_the_request(one) == apart_from_the_request(other), (method, path)
 
 
 async def test_no_route_touches_a_foreign_document(
