@@ -214,7 +214,7 @@ _Password = Annotated[str, Field(min_length=12, max_length=1024)]
 class UserIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    username: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f]+$")
+    username: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f/]+$")
     password: _Password
     role: Role = Role.USER
 

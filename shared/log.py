@@ -48,8 +48,8 @@ def configure(*, level: str, service: str, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # Their INFO lines repeat ours (one per request) or name every credential look-up.
-    for noisy in ("aiobotocore", "botocore", "httpx", "mangum", "openai", "uvicorn.access"):
+    # Their lines repeat ours (one per request), name every credential look-up, or quote headers and bodies.
+    for noisy in ("aiobotocore", "botocore", "httpcore", "httpcore2", "httpx", "mangum", "openai", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 
