@@ -107,7 +107,7 @@ build-SweepFunction build-DeadLetterFunction:
 	infra/bundle.sh lambda-core worker_service shared
 
 lock: setup ## Lock the dependencies again
-	$(COMPILE) --extra embedded --extra lambda --group dev -o locks/dev.lock
+	$(COMPILE) --extra embedded --extra lambda --extra langgraph --group dev -o locks/dev.lock
 	$(COMPILE) --extra api --extra postgres -c locks/dev.lock -o locks/api.lock
 	$(COMPILE) --extra worker --extra postgres -c locks/dev.lock -o locks/worker.lock
 	$(COMPILE) --extra cli -c locks/dev.lock -o locks/tools.lock

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.accounts import Role, User
-from shared.analysis import Analysis, AnalyzerInfo, Coverage, Usage
+from shared.analysis import Analysis, AnalyzerInfo, Coverage, StageResult, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
 from shared.ledger import DayUsage
 
@@ -113,6 +113,7 @@ class DocumentOut(ListedDocument):
     """A document with its analysis and its whole history."""
 
     analysis: Analysis | None
+    stages: dict[str, StageResult] = Field(description="What added stages have found, by their names.")
     history: list[HistoryOut]
     text: str | None = Field(None, description="The extracted text, with `?include=text`.")
 
@@ -121,6 +122,7 @@ class DocumentOut(ListedDocument):
         return cls(
             **_facts(document),
             analysis=document.report.analysis if document.report else None,
+            stages=document.report.stages if document.report else {},
             history=[HistoryOut.of(entry) for entry in history],
             text=text,
         )

@@ -32,6 +32,7 @@ from shared.moves import commit, dispatch
 from shared.settings import Settings
 from tests.support.builders import S, moves, new_document, report
 from tests.support.documents import pdf
+from tests.support.staged import with_parts
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.assembly import assemble
 from worker_service.calls import Calls
@@ -78,7 +79,7 @@ class Docrelay:
     async def _working(self) -> AsyncIterator[datetime]:
         """Run a worker; yields when it began."""
         parts, stopping = assemble(self.settings, self.backends), asyncio.Event()
-        handler = replace(parts.handler, pipeline=replace(parts.handler.pipeline, analyzer=NothingToSay()))
+        handler = replace(parts.handler, pipeline=with_parts(parts.handler.pipeline, analyzer=NothingToSay()))
         consumer = Consumer(
             handler=handler,
             queue=self.backends.queue,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
 SCHEMA_VERSION = "1"
 
@@ -23,6 +23,8 @@ class _Part(BaseModel):
         # A model may answer one; PostgreSQL refuses it, and nobody misses it.
         if isinstance(value, str):
             return value.replace("\0", "")
+        if isinstance(value, dict):
+            return {cls._without_nul(key): cls._without_nul(item) for key, item in value.items()}
         return [cls._without_nul(item) for item in value] if isinstance(value, list) else value
 
 
@@ -87,10 +89,18 @@ class Usage(_Part):
     cached: bool = False
 
 
+class StageResult(_Part):
+    """What a stage that was added to the pipeline has found, and which version of it."""
+
+    version: str
+    result: JsonValue
+
+
 class Report(_Part):
-    """One finished run: the analysis and its three receipts."""
+    """One finished run: the analysis, its three receipts, and what added stages have found, by their names."""
 
     analysis: Analysis
     analyzer: AnalyzerInfo
     coverage: Coverage
     usage: Usage
+    stages: dict[str, StageResult] = {}

@@ -19,6 +19,7 @@
         ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
         ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMInvalidOutput
         │                         BudgetExceeded
+        ├── StageError            StageFailed StageTimeout
         └── DeliveryError         AttemptsExhausted DeadLettered
 
 A class's docstring is its default message. HTTP status is decided in `api_service/problems.py`,
@@ -253,6 +254,22 @@ class BudgetExceededError(AnalysisError):
     """The budget is spent."""
 
     code = "budget_exceeded"
+
+
+class StageError(DocumentError):
+    """A stage that was added to the pipeline could not do its part."""
+
+
+class StageFailedError(StageError):
+    """A stage of the pipeline failed."""
+
+    code = "stage_failed"
+
+
+class StageTimeoutError(StageError):
+    """A stage of the pipeline took longer than allowed."""
+
+    code = "stage_timeout"
 
 
 class DeliveryError(DocumentError):

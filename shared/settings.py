@@ -100,6 +100,9 @@ class Settings(BaseSettings):
     # Random for every process start unless a supervisor has to know it, as the embedded stack does.
     instance_id: str | None = None
 
+    # What a document goes through, in order. Those of installed packages are named here too.
+    stages: str = "extract,ocr,analyze"
+
     extraction_seconds: float = Field(25, gt=0)
     extraction_memory_bytes: int = Field(268_435_456, ge=67_108_864)
 

@@ -20,11 +20,14 @@ from worker_service.calls import CallLimits
 from worker_service.consumer import Consumer, Handler
 from worker_service.dead_letters import DeadLetters
 from worker_service.in_flight import InFlight
-from worker_service.ocr import with_ocr
+from worker_service.ocr import page_reader
 from worker_service.pipeline import Pipeline
 from worker_service.pricing import price_of
 from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
+from worker_service.stages import Stage
+from worker_service.stages.builtin import Analyze, Extract, Ocr
+from worker_service.stages.chosen import choose_stages
 from worker_service.upkeep import dead_letters_of, reconciler_of
 
 # A paragraph, so that a sentence that a cut goes through is read whole once.
@@ -44,6 +47,18 @@ class Worker:
     reconciler: Reconciler
     job_seconds: float
 
+    async def start(self) -> None:
+        """Have everything ready before the first document."""
+        await self.sandbox.start()
+        for stage in self.handler.pipeline.stages:
+            await stage.warm()
+
+    async def aclose(self) -> None:
+        await self.in_flight.aclose()
+        for stage in self.handler.pipeline.stages:
+            await stage.aclose()
+        await self.sandbox.close()
+
 
 def assemble(settings: Settings, backends: Backends) -> Worker:
     sandbox = Sandbox(
@@ -52,8 +67,10 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         size=min(settings.concurrency, os.cpu_count() or 1),
     )
     analyzer, in_flight = choose_analyzer(settings), InFlight()
+    stages = _stages(settings, sandbox, analyzer)
+    job_seconds = sum(stage.seconds for stage in stages)
     handler = Handler(
-        pipeline=_pipeline(settings, backends, sandbox, analyzer, in_flight),
+        pipeline=_pipeline(settings, backends, stages, in_flight),
         documents=backends.documents,
         queue=backends.queue,
         max_attempts=settings.max_attempts,
@@ -64,41 +81,46 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         analyzer=analyzer,
         in_flight=in_flight,
         handler=handler,
-        consumer=_consumer(settings, backends, handler),
+        consumer=_consumer(settings, backends, handler, job_seconds=job_seconds),
         dead_letters=dead_letters_of(settings, backends),
         reconciler=reconciler_of(settings, backends),
-        job_seconds=_job_seconds(settings),
+        job_seconds=job_seconds,
     )
 
 
-def _pipeline(
-    settings: Settings, backends: Backends, sandbox: Sandbox, analyzer: Analyzer, in_flight: InFlight
-) -> Pipeline:
-    extractor = with_ocr(
+def _stages(settings: Settings, sandbox: Sandbox, analyzer: Analyzer) -> tuple[Stage, ...]:
+    """Raises ConfigurationError for a stage that nobody offers."""
+    reader = page_reader(
         sandbox,
         program=shutil.which("tesseract"),
-        seconds=settings.ocr_seconds,
         max_pages=settings.ocr_max_pages,
         languages=settings.ocr_languages,
     )
+    builtin = (
+        Extract(extractor=sandbox, seconds=settings.extraction_seconds),
+        Ocr(reader=reader, seconds=settings.ocr_seconds),
+        Analyze(analyzer=analyzer, seconds=settings.llm_seconds),
+    )
+    return choose_stages(settings.stages, builtin)
+
+
+def _pipeline(settings: Settings, backends: Backends, stages: tuple[Stage, ...], in_flight: InFlight) -> Pipeline:
     return Pipeline(
         documents=backends.documents,
         blobs=backends.blobs,
-        extractor=extractor,
-        analyzer=analyzer,
+        stages=stages,
         ledger=backends.ledger,
         call_limits=_limits(settings),
         in_flight=in_flight,
         breakers=Breakers(),
         holder=settings.instance_id or uuid4().hex,
         lease_seconds=settings.lease_seconds,
-        analysis_seconds=settings.llm_seconds,
         clock=utc_now,
         new_id=uuid7,
     )
 
 
-def _consumer(settings: Settings, backends: Backends, handler: Handler) -> Consumer:
+def _consumer(settings: Settings, backends: Backends, handler: Handler, *, job_seconds: float) -> Consumer:
     return Consumer(
         handler=handler,
         queue=backends.queue,
@@ -106,13 +128,9 @@ def _consumer(settings: Settings, backends: Backends, handler: Handler) -> Consu
         batch=settings.receive_batch,
         wait_seconds=settings.poll_wait_seconds,
         visibility_seconds=settings.lease_seconds,
-        job_seconds=_job_seconds(settings),
+        job_seconds=job_seconds,
         clock=utc_now,
     )
-
-
-def _job_seconds(settings: Settings) -> float:
-    return settings.extraction_seconds + settings.ocr_seconds + settings.llm_seconds
 
 
 def _limits(settings: Settings) -> CallLimits:

@@ -6,6 +6,7 @@ Knows neither a vendor nor what an answer means.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -98,7 +99,10 @@ class CallLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calls:
-    """The paid calls for one claimed document."""
+    """The paid calls for one claimed document.
+
+    `fingerprint` is part of every question's key; `asked` are the keys that were asked for.
+    """
 
     document: Document
     ledger: CallLedger
@@ -107,7 +111,8 @@ class Calls:
     new_id: NewId
     in_flight: InFlight = field(default_factory=InFlight)
     breakers: Breakers = field(default_factory=Breakers)
-    _asked: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
+    fingerprint: str = ""
+    asked: list[str] = field(default_factory=list, repr=False, compare=False)
     # Calls of one document may run side by side, but each is weighed against all before it.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
@@ -117,8 +122,10 @@ class Calls:
         Raises CallFailedError when the call was made and failed; AnalysisError when it must not be made any more;
         NotNowError when something else has to end first; LeaseLostError.
         """
+        question = self._own(question)
+        self.asked.append(question.key)
         async with self._turn:
-            found = await self._begin(question)
+            found = await self._begin(question, unknown=self._nothing_to_know(question))
         if isinstance(found, StoredAnswer):
             return found
         return await self.in_flight.finish(self._pay(question, found, make))
@@ -136,15 +143,19 @@ class Calls:
             cached=bool(run) and not made,
         )
 
-    async def _begin(self, question: Question) -> Call | StoredAnswer:
+    def _own(self, question: Question) -> Question:
+        if not self.fingerprint:
+            return question
+        return replace(question, key=hashlib.sha256(f"{self.fingerprint}{question.key}".encode()).hexdigest())
+
+    async def _begin(self, question: Question, *, unknown: bool = False) -> Call | StoredAnswer:
         """The kept answer, or the call that the ledger has accepted."""
-        if not self._nothing_to_know(question):
+        if not unknown:
             run = await self._run()
             if kept := await self._kept(question, run):
                 return kept
             self._check_limits(question, run)
             self.breakers.of(question.model).check()
-        self._asked.add(question.key)
         call, day_limit = self._intent(question), self.limits.day_micro_usd
         match await self.ledger.begin(call, replace=self.document.force, day_limit_micro_usd=day_limit):
             case Admission.ACCEPTED:
@@ -155,10 +166,8 @@ class Calls:
                 raise _refusal(refused)
 
     def _nothing_to_know(self, question: Question) -> bool:
-        """Whether the ledger can be asked straight away: it has no call of a document that was never claimed before,
-        and says itself if an answer is kept. While the model rests, that has to be known first.
-        """
-        return self.document.first_claimed and not self._asked and self.breakers.of(question.model).closed
+        # No call of a document that was never claimed before is in the ledger, which says itself if an answer is kept.
+        return self.document.first_claimed and self.asked == [question.key] and self.breakers.of(question.model).closed
 
     async def _run(self) -> list[Call]:
         return await self.ledger.calls(self.document.id, run=self.document.run)

@@ -52,6 +52,5 @@ async def process(worker: Worker, event: dict[str, Any], *, seconds: float) -> l
 def _opened() -> tuple[Environment, Worker]:
     environment = Environment(service="worker")
     worker = assemble(environment.settings, environment.open(open_backends(environment.settings)))
-    environment.run(worker.sandbox.start())
-    environment.run(worker.analyzer.warm())
+    environment.run(worker.start())
     return environment, worker

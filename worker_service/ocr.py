@@ -80,30 +80,49 @@ def with_ocr(
     sandbox: Sandbox, *, program: str | None, seconds: float, max_pages: int = 20, languages: str = "eng"
 ) -> Sandbox | OcrExtractor:
     """Return an extractor that uses the program, if there is one and it is to read any pages."""
+    reader = page_reader(sandbox, program=program, max_pages=max_pages, languages=languages)
+    return OcrExtractor(sandbox=sandbox, reader=reader, seconds=seconds) if reader else sandbox
+
+
+def page_reader(
+    sandbox: Sandbox, *, program: str | None, max_pages: int = 20, languages: str = "eng"
+) -> PageReader | None:
+    """Return a reader that uses the program, if there is one and it is to read any pages."""
     if program is None or not max_pages:
-        return sandbox
-    engine = Tesseract(path=program, languages=languages)
-    return OcrExtractor(sandbox=sandbox, engine=engine, max_pages=max_pages, seconds=seconds)
+        return None
+    return PageReader(sandbox=sandbox, engine=Tesseract(path=program, languages=languages), max_pages=max_pages)
 
 
 class OcrExtractor:
-    """The sandbox, and OCR for what it finds no text on: at most `max_pages` of a document, within `seconds` in all."""
+    """The sandbox, and OCR for what it finds no text on, within `seconds`."""
 
-    def __init__(self, *, sandbox: Sandbox, engine: Tesseract, max_pages: int, seconds: float) -> None:
+    def __init__(self, *, sandbox: Sandbox, reader: PageReader, seconds: float) -> None:
         self._sandbox = sandbox
-        self._engine = engine
-        self._max_pages = max_pages
+        self._reader = reader
         self._seconds = seconds
 
     async def extract(self, data: bytes, content_type: str) -> Extraction:
         """Return the text of a file. Raises as the sandbox does."""
-        deadline = asyncio.get_running_loop().time() + self._seconds
         try:
             found = await self._sandbox.extract(data, content_type)
         except NoTextOnPagesError as error:
             found = error.found
+        return await self._reader.fill(found, data, content_type, seconds=self._seconds)
+
+
+class PageReader:
+    """Reads what the sandbox has found no text on: at most `max_pages` of a document."""
+
+    def __init__(self, *, sandbox: Sandbox, engine: Tesseract, max_pages: int) -> None:
+        self._sandbox = sandbox
+        self._engine = engine
+        self._max_pages = max_pages
+
+    async def fill(self, found: Extraction, data: bytes, content_type: str, *, seconds: float) -> Extraction:
+        """Return the extraction with what its pages without text say. Raises NoTextError when there is still none."""
         if content_type != PDF or not found.page_chars:
             return found
+        deadline = asyncio.get_running_loop().time() + seconds
         read = await self._read_blank_pages(data, found, deadline=deadline)
         if not found.text and not read:
             raise NoTextError(f"The PDF has pages ({found.pages}) but no text, and OCR found none.")

@@ -1,43 +1,35 @@
-"""One document's way: claim, read, extract, analyze, complete. Knows no queue."""
+"""One document's way: claim, read, through the stages, complete. Knows no queue, and not what a stage does."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol, Unpack
+from typing import Unpack
 
+from shared.analysis import Report
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus, Facts, Lease, advance
-from shared.errors import HashMismatchError, MoveRefusedError
+from shared.errors import HashMismatchError, MoveRefusedError, StageFailedError
 from shared.moves import commit
 from shared.ports import BlobStore, CallLedger, DocumentStore
-from worker_service.analyzers import Analyzer
 from worker_service.breaker import Breakers
 from worker_service.calls import CallLimits, Calls
-from worker_service.extractors import Extraction
 from worker_service.in_flight import InFlight
-
-
-class Extractor(Protocol):
-    async def extract(self, data: bytes, content_type: str) -> Extraction:
-        """Raises ExtractionError with a named cause."""
-        ...
+from worker_service.stages import Phase, Stage, Work
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pipeline:
     documents: DocumentStore
     blobs: BlobStore
-    extractor: Extractor
-    analyzer: Analyzer
+    stages: tuple[Stage, ...]
     ledger: CallLedger
     call_limits: CallLimits
     in_flight: InFlight
     breakers: Breakers
     holder: str
     lease_seconds: float
-    analysis_seconds: float
     clock: Clock
     new_id: NewId
 
@@ -50,14 +42,18 @@ class Pipeline:
 
         Raises DocumentError with the cause, MoveError when the claim is gone, BackendUnavailableError.
         """
-        data = await self._read(document)
-        extraction = await self.extractor.extract(data, document.content_type)
-        document = await self._keep_text(document, extraction)
-        left_seconds = (deadline - self.clock()).total_seconds()
-        report = await self.analyzer.analyze(
-            extraction, calls=self._calls(document), timeout_seconds=min(self.analysis_seconds, left_seconds)
-        )
-        return await self.move(document, DocumentStatus.COMPLETED, report=report)
+        work = Work(document=document, data=await self._read(document))
+        work = await self._through("processing", work, deadline=deadline)
+        work = await self._keep_text(work)
+        work = await self._through("analyzing", work, deadline=deadline)
+        return await self.move(work.document, DocumentStatus.COMPLETED, report=_report(work))
+
+    async def _through(self, phase: Phase, work: Work, *, deadline: datetime) -> Work:
+        for stage in self.stages:
+            if stage.phase == phase:
+                left_seconds = (deadline - self.clock()).total_seconds()
+                work = await stage.run(work, seconds=min(stage.seconds, left_seconds))
+        return work
 
     async def move(
         self,
@@ -87,28 +83,35 @@ class Pipeline:
             raise HashMismatchError
         return data
 
-    async def _keep_text(self, document: Document, extraction: Extraction) -> Document:
+    async def _keep_text(self, work: Work) -> Work:
+        """Store the text, and move on. Raises NoTextError when no stage has found any."""
+        if work.unread:
+            raise work.unread
+        if work.extraction is None:
+            raise StageFailedError("No stage has extracted the document.")
+        document = work.document
         # The fence is in the key, so that each claim writes, and on refusal removes, an object of its own.
         key = f"{document.prefix}text-{document.run}-{document.fence}.txt"
-        await self.blobs.put(key, extraction.text.encode(), content_type="text/plain; charset=utf-8")
+        await self.blobs.put(key, work.text.encode(), content_type="text/plain; charset=utf-8")
         try:
             # The heartbeat has moved the lease on meanwhile: renew it rather than write the old one back.
-            return await self.move(
+            document = await self.move(
                 document,
                 DocumentStatus.ANALYZING,
                 lease=self._lease(),
-                pages=extraction.pages,
-                words=extraction.words,
-                title=extraction.title,
-                author=extraction.author,
-                authored_at=extraction.created,
+                pages=work.extraction.pages,
+                words=work.extraction.words,
+                title=work.extraction.title,
+                author=work.extraction.author,
+                authored_at=work.extraction.created,
                 text_key=key,
             )
         except MoveRefusedError:
             await self.blobs.delete_prefix(key)
             raise
+        return replace(work, document=document, paid_calls=self._calls(document, work.fingerprint))
 
-    def _calls(self, document: Document) -> Calls:
+    def _calls(self, document: Document, fingerprint: str) -> Calls:
         return Calls(
             document=document,
             ledger=self.ledger,
@@ -117,7 +120,14 @@ class Pipeline:
             breakers=self.breakers,
             clock=self.clock,
             new_id=self.new_id,
+            fingerprint=fingerprint,
         )
 
     def _lease(self) -> Lease:
         return Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))
+
+
+def _report(work: Work) -> Report:
+    if work.report is None:
+        raise StageFailedError("No stage has analyzed the document.")
+    return work.report.model_copy(update={"stages": dict(work.results)})

@@ -18,18 +18,21 @@ async def serve(settings: Settings) -> None:
     async with open_backends(settings) as backends:
         worker = assemble(settings, backends)
         stopping = _stopped_by_signals(worker)
-        await worker.sandbox.start()
-        await worker.analyzer.warm()
+        await worker.start()
         try:
-            _log.info("worker.started", analyzer=worker.analyzer.info.name, concurrency=settings.concurrency)
+            stages = [stage.name for stage in worker.handler.pipeline.stages]
+            _log.info(
+                "worker.started",
+                analyzer=worker.analyzer.info.name,
+                stages=stages,
+                concurrency=settings.concurrency,
+            )
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))
                 tasks.create_task(worker.dead_letters.run(stopping, every_seconds=settings.dead_letter_seconds))
                 tasks.create_task(worker.consumer.run(stopping, grace_seconds=settings.shutdown_seconds))
         finally:
-            await worker.in_flight.aclose()
-            await worker.analyzer.aclose()
-            await worker.sandbox.close()
+            await worker.aclose()
     _log.info("worker.stopped")
 
 

@@ -56,6 +56,7 @@ ACCEPTED = {
     "psycopg-binary": "LGPL: as psycopg",
     "psycopg-pool": "LGPL: as psycopg",
     "certifi": "MPL: a list of certificates, not changed by us",
+    "orjson": "MPL: for whoever chooses a LangGraph stage, and for tests",
     "hypothesis": "MPL: for tests only",
     "pathspec": "MPL: for building and checking only",
 }

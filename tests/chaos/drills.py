@@ -19,6 +19,7 @@ from shared.ports import Delivery
 from tests.chaos.history import Answer, Keyed, Stop
 from tests.chaos.stage import Stage
 from tests.support.builders import S
+from tests.support.staged import with_parts
 from worker_service.assembly import Worker
 from worker_service.disposition import Retry
 from worker_service.extractors import Extraction
@@ -181,7 +182,7 @@ async def poison(drill: Drill) -> None:
     document = await drill.queued()
     drill.facts["max_attempts"] = drill.on.settings.max_attempts
     worker = drill.on.worker()
-    pipeline = replace(worker.handler.pipeline, extractor=_Poisoned())
+    pipeline = with_parts(worker.handler.pipeline, extractor=_Poisoned())
     worker = replace(worker, handler=replace(worker.handler, pipeline=pipeline))
     delivery = await drill.delivery(visibility_seconds=60)
     assert delivery is not None

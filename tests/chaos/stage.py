@@ -20,6 +20,7 @@ from shared.moves import commit, dispatch
 from shared.settings import Settings
 from tests.support.builders import S, moves, new_document
 from tests.support.callers import tokens_of
+from tests.support.staged import with_parts
 from worker_service.assembly import Worker, assemble
 from worker_service.deliveries import settle
 from worker_service.extractors import Extraction
@@ -71,7 +72,7 @@ class Stage:
 
     def worker(self) -> Worker:
         made = assemble(self.settings, self.backends)
-        pipeline = replace(made.handler.pipeline, extractor=PlainText(), clock=self.clock)
+        pipeline = replace(with_parts(made.handler.pipeline, extractor=PlainText()), clock=self.clock)
         return replace(
             made,
             handler=replace(made.handler, pipeline=pipeline, clock=self.clock),

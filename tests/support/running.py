@@ -47,8 +47,7 @@ async def working(settings: Settings) -> AsyncIterator[None]:
     stopping = asyncio.Event()
     async with open_backends(settings) as backends:
         worker = assemble(settings, backends)
-        await worker.sandbox.start()
-        await worker.analyzer.warm()
+        await worker.start()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(worker.reconciler.run(stopping, every_seconds=settings.sweep_seconds))
@@ -57,9 +56,7 @@ async def working(settings: Settings) -> AsyncIterator[None]:
                 yield
                 stopping.set()
         finally:
-            await worker.in_flight.aclose()
-            await worker.analyzer.aclose()
-            await worker.sandbox.close()
+            await worker.aclose()
 
 
 @asynccontextmanager

@@ -27,6 +27,7 @@ from shared.ports import Delivery
 from shared.settings import Settings
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.running import until
+from tests.support.staged import with_parts
 from worker_service.assembly import assemble
 from worker_service.calls import Calls
 from worker_service.consumer import Consumer
@@ -124,7 +125,7 @@ class World:
         self, *, slots: int = 1, batch: int = 1, wait_seconds: int = 1, visibility_seconds: int = 15
     ) -> Consumer:
         made = assemble(self.settings, self.backends)
-        pipeline = replace(made.handler.pipeline, extractor=PlainText(), analyzer=self.model)
+        pipeline = with_parts(made.handler.pipeline, extractor=PlainText(), analyzer=self.model)
         return Consumer(
             handler=replace(made.handler, pipeline=pipeline, queue=self.queue),
             queue=self.queue,

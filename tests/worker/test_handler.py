@@ -35,6 +35,7 @@ from shared.ports import Delivery
 from shared.settings import Settings
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.running import until
+from tests.support.staged import with_parts
 from worker_service.assembly import assemble
 from worker_service.calls import Calls
 from worker_service.consumer import Handler
@@ -133,10 +134,9 @@ class World:
         **parts: Any,
     ) -> Handler:
         made = assemble(self.settings, self.backends).handler
+        extractor, analyzer = StepExtractor(extraction or passing()), StepAnalyzer(analysis or passing())
         pipeline = replace(
-            made.pipeline,
-            extractor=StepExtractor(extraction or passing()),
-            analyzer=StepAnalyzer(analysis or passing()),
+            with_parts(made.pipeline, extractor=extractor, analyzer=analyzer),
             holder=holder,
             lease_seconds=lease_seconds,
             clock=self.clock,

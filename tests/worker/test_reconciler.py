@@ -29,6 +29,7 @@ from shared.ports import Delivery
 from shared.settings import Settings
 from tests.support.builders import move, moves, new_document
 from tests.support.running import until
+from tests.support.staged import with_parts
 from worker_service.assembly import assemble
 from worker_service.disposition import Ack
 from worker_service.extractors import Extraction
@@ -248,7 +249,7 @@ async def test_document_deleted_while_its_text_is_extracted_leaves_no_object_beh
     message = ProcessMessage(document_id=document.id, run=1, send=1, at=world.now)
     delivery = Delivery(body=message.model_dump_json(), receipt="", receive_count=1)
     handler = assemble(world.settings, world.backends).handler
-    late = replace(handler, pipeline=replace(handler.pipeline, extractor=LateExtractor()))
+    late = replace(handler, pipeline=with_parts(handler.pipeline, extractor=LateExtractor()))
     await late.handle(delivery, deadline=world.now + LEASE, stop=asyncio.Event())
     await world.sweep_after(SECOND)
     assert await world.objects() == []

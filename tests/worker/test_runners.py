@@ -24,6 +24,7 @@ from shared.settings import Settings
 from tests.contracts.conftest import on_dynamodb
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.runners import Lambda, Polling, Runner
+from tests.support.staged import with_parts
 from worker_service.assembly import Worker, assemble
 from worker_service.calls import Calls
 from worker_service.extractors import Extraction
@@ -73,7 +74,7 @@ class World:
     @property
     def worker(self) -> Worker:
         made = assemble(self.settings, self.backends)
-        pipeline = replace(made.handler.pipeline, extractor=PlainText(), analyzer=self.model)
+        pipeline = with_parts(made.handler.pipeline, extractor=PlainText(), analyzer=self.model)
         return replace(made, handler=replace(made.handler, pipeline=pipeline))
 
     async def pending(self, text: str, *, owner: UUID | None = None) -> Document:

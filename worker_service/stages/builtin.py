@@ -1,0 +1,79 @@
+"""The stages that every document goes through: extract, ocr, analyze. Each keeps its time and names its failures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Protocol
+
+from shared.errors import NoTextError
+from worker_service.analyzers import Analyzer
+from worker_service.extractors import Extraction, NoTextOnPagesError
+from worker_service.ocr import PageReader
+from worker_service.stages import Phase, Stage, Work
+
+
+class Extractor(Protocol):
+    async def extract(self, data: bytes, content_type: str) -> Extraction:
+        """Raises ExtractionError with a named cause."""
+        ...
+
+
+class Extract(Stage):
+    """From bytes to text, in the sandbox."""
+
+    name = "extract"
+    phase: Phase = "processing"
+
+    def __init__(self, *, extractor: Extractor, seconds: float) -> None:
+        self.extractor = extractor
+        self.seconds = seconds
+
+    async def run(self, work: Work, *, seconds: float) -> Work:  # noqa: ARG002 - the sandbox has a clock of its own
+        try:
+            extraction = await self.extractor.extract(work.data, work.document.content_type)
+        except NoTextOnPagesError as error:
+            return replace(work, extraction=error.found, unread=error)
+        return replace(work, extraction=extraction)
+
+
+class Ocr(Stage):
+    """The pages without text, read from their pictures; no reader where the program is not installed."""
+
+    name = "ocr"
+    phase: Phase = "processing"
+
+    def __init__(self, *, reader: PageReader | None, seconds: float) -> None:
+        self.reader = reader
+        self.seconds = seconds
+
+    async def run(self, work: Work, *, seconds: float) -> Work:
+        if self.reader is None or work.extraction is None:
+            return work
+        try:
+            found = await self.reader.fill(
+                work.extraction, work.data, work.document.content_type, seconds=min(self.seconds, seconds)
+            )
+        except NoTextError as error:
+            return replace(work, unread=error)
+        return replace(work, extraction=found, unread=work.unread if found is work.extraction else None)
+
+
+class Analyze(Stage):
+    """From text to the report."""
+
+    name = "analyze"
+
+    def __init__(self, *, analyzer: Analyzer, seconds: float) -> None:
+        self.analyzer = analyzer
+        self.seconds = seconds
+
+    async def warm(self) -> None:
+        await self.analyzer.warm()
+
+    async def aclose(self) -> None:
+        await self.analyzer.aclose()
+
+    async def run(self, work: Work, *, seconds: float) -> Work:
+        assert work.extraction is not None, "the pipeline has looked"
+        report = await self.analyzer.analyze(work.extraction, calls=work.calls, timeout_seconds=seconds)
+        return replace(work, report=report)
