@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from hashlib import sha256
 from http import HTTPStatus
 
 from fastapi import Request, Response
@@ -19,6 +20,11 @@ def unchanged(request: Request, response: Response, etag: str) -> Response | Non
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     response.headers.update(headers)
     return None
+
+
+def etag_of(*parts: object) -> str:
+    """A weak tag for an answer that these determine."""
+    return f'W/"{sha256(repr(parts).encode()).hexdigest()[:20]}"'
 
 
 def has(if_none_match: str | None, etag: str) -> bool:

@@ -12,10 +12,11 @@ from uuid import UUID
 
 from fastapi import Query, Request, Response
 
+from api_service.conditional import etag_of
 from api_service.dependencies import Services
 from api_service.problems import invalid
 from shared.document import Document
-from shared.ports import ListFilter, ListPosition
+from shared.lists import ListFilter, ListPosition
 
 LimitQuery = Annotated[int, Query(ge=1, le=200)]
 CursorQuery = Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before.")]
@@ -50,6 +51,11 @@ def link_next(request: Request, response: Response, next_cursor: str | None) -> 
     if next_cursor:
         following = request.url.include_query_params(cursor=next_cursor)
         response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+
+
+def etag_of_page(page: Page) -> str:
+    """Everything that the page shows of a document changes with its version."""
+    return etag_of(page.feed_cursor, page.next_cursor, *((one.id, one.version) for one in page.documents))
 
 
 def encoded(content: list[str]) -> str:

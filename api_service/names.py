@@ -15,6 +15,11 @@ def clean_name(raw: str | None) -> str | None:
     return _printable(PurePosixPath((raw or "").replace("\\", "/")).name)[-_MAX_NAME_CHARS:] or None
 
 
+def clean_text(raw: str) -> str:
+    """What somebody looks for, as names and labels are kept."""
+    return _printable(raw)
+
+
 def clean_folder(raw: str) -> str:
     """A folder as a `/`-separated path without empty, `.` or `..` parts and without control characters."""
     parts = (_printable(part) for part in raw.split("/"))

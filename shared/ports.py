@@ -13,11 +13,12 @@ from typing import Protocol
 from uuid import UUID
 
 from shared.accounts import RefreshFamily, User
-from shared.document import Change, Document, DocumentStatus, HistoryEntry
+from shared.document import Change, Document, HistoryEntry
 from shared.events import FeedEvent, FeedHead
 from shared.folders import FolderCount, FolderInsight
 from shared.idempotency import IdempotencyRecord
 from shared.ledger import Admission, Call, DayUsage, StoredAnswer
+from shared.lists import ListFilter, ListPosition
 from shared.messages import ProcessMessage
 
 
@@ -32,22 +33,6 @@ class Delivery:
     receipt: str
     receive_count: int
     group: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListFilter:
-    """What a list may be narrowed to. A folder includes its subfolders."""
-
-    status: DocumentStatus | None = None
-    folder: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ListPosition:
-    """The last document of the page before, in the order newest first."""
-
-    created_at: datetime
-    id: UUID
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

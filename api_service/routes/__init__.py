@@ -5,6 +5,8 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "It is what `If-None-Match` names."}}
+
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """A route's error answers for the OpenAPI document; what they look like is said there once for all."""

@@ -9,63 +9,86 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep, folder_path, status_filter
+from api_service.conditional import etag_of, has, unchanged
+from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
+from api_service.filters import FilterDep
 from api_service.frames import BYE
 from api_service.hub import Listener
-from api_service.listing import CursorQuery, LimitQuery, link_next, read_page
+from api_service.listing import CursorQuery, LimitQuery, etag_of_page, link_next, read_page
 from api_service.problems import ProblemError, not_found
-from api_service.routes import problems
+from api_service.routes import NOT_MODIFIED, problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
-from shared.document import Document
-from shared.ports import ListFilter
+from shared.document import Document, DocumentStatus
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 
 _DOWNLOAD_SECONDS = 300
 _MAX_WAIT_SECONDS = 20
+# For whoever does not want to wait or to listen.
+_RETRY_AFTER_SECONDS = 2
 
 
-@router.get("", responses=problems(401, 422, 503))
+@router.get("", response_model=PageOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)})
 async def list_documents(
     request: Request,
     response: Response,
     caller: CallerDep,
     services: ServicesDep,
-    status: Annotated[str | None, Query(description="Only documents in this status, in any case.")] = None,
-    folder: Annotated[str | None, Query(description="Only documents in this folder and below.")] = None,
+    where: FilterDep,
     limit: LimitQuery = 50,
     cursor: CursorQuery = None,
-) -> PageOut:
-    """List the caller's documents, newest first."""
-    where = ListFilter(status=status_filter(status), folder=folder_path(folder or "") or None)
+) -> Any:
+    """List the caller's documents, newest first. A cursor is good for the list with the same filters."""
     page = await read_page(services, caller.user.id, where=where, limit=limit, cursor=cursor)
+    if answer := unchanged(request, response, etag_of_page(page)):
+        return answer
     link_next(request, response, page.next_cursor)
     items = [ListedDocument.of(document) for document in page.documents]
     return PageOut(items=items, next_cursor=page.next_cursor, feed_cursor=page.feed_cursor)
 
 
-@router.get("/{document_id}", responses=problems(401, 404, 503))
+@router.get("/{document_id}", response_model=DocumentOut, responses={**NOT_MODIFIED, **problems(401, 404, 422, 503)})
 async def get_document(
-    document: DocumentDep, services: ServicesDep, include: Annotated[Literal["text"] | None, Query()] = None
-) -> DocumentOut:
+    request: Request,
+    response: Response,
+    document: DocumentDep,
+    services: ServicesDep,
+    include: Annotated[Literal["text"] | None, Query()] = None,
+) -> Any:
     """One document with its analysis, receipts and history; with its text under `?include=text`."""
+    _say_when_to_ask_again(response, document)
+    if answer := unchanged(request, response, _etag(document, include)):
+        return answer
     text = await _text(document, services) if include else None
     history = await services.backends.documents.history(document.id)
     return DocumentOut.with_history(document, history, text=text)
 
 
-@router.get("/{document_id}/text", response_class=PlainTextResponse, responses=problems(401, 404, 503))
-async def get_text(document: DocumentDep, services: ServicesDep) -> PlainTextResponse:
+@router.get(
+    "/{document_id}/text", response_class=PlainTextResponse, responses={**NOT_MODIFIED, **problems(401, 404, 503)}
+)
+async def get_text(request: Request, document: DocumentDep, services: ServicesDep) -> Response:
     """The extracted text."""
-    text = await _text(document, services)
-    if text is None:
+    if document.text_key is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "no_text", "The document has no extracted text (yet).")
-    return PlainTextResponse(text)
+    tagged = Response()
+    # Each extraction writes an object of its own.
+    if answer := unchanged(request, tagged, etag_of(document.text_key)):
+        return answer
+    text = await services.backends.blobs.get(document.text_key)
+    tags = {name: tagged.headers[name] for name in ("etag", "cache-control")}
+    return PlainTextResponse(text, headers=tags)
 
 
-@router.get("/{document_id}/history", responses=problems(401, 404, 503))
-async def get_history(document: DocumentDep, services: ServicesDep) -> list[HistoryOut]:
+@router.get(
+    "/{document_id}/history",
+    response_model=list[HistoryOut],
+    responses={**NOT_MODIFIED, **problems(401, 404, 503)},
+)
+async def get_history(request: Request, response: Response, document: DocumentDep, services: ServicesDep) -> Any:
     """Every move of the document, oldest first."""
+    if answer := unchanged(request, response, _etag(document)):
+        return answer
     return [HistoryOut.of(entry) for entry in await services.backends.documents.history(document.id)]
 
 
@@ -78,8 +101,11 @@ async def get_content(document: DocumentDep, services: ServicesDep) -> RedirectR
     return RedirectResponse(url, status_code=HTTPStatus.FOUND)
 
 
-@router.get("/{document_id}/status", responses={304: {"description": "Not modified."}, **problems(401, 404, 422, 503)})
+@router.get(
+    "/{document_id}/status", response_model=StatusOut, responses={**NOT_MODIFIED, **problems(401, 404, 422, 503)}
+)
 async def get_status(
+    request: Request,
     response: Response,
     document: DocumentDep,
     services: ServicesDep,
@@ -90,13 +116,11 @@ async def get_status(
 
     With `If-None-Match` the next change is the first one after that answer; a terminal document never waits.
     """
-    seen = if_none_match or _etag(document)
-    if wait and not document.terminal and _etag(document) == seen:
+    known = if_none_match is None or has(if_none_match, _etag(document))
+    if wait and not document.terminal and known:
         document = await _changed(document, services, seconds=wait)
-    if if_none_match == _etag(document):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": _etag(document)})
-    response.headers["ETag"] = _etag(document)
-    return StatusOut.of(document)
+    _say_when_to_ask_again(response, document)
+    return unchanged(request, response, _etag(document)) or StatusOut.of(document)
 
 
 async def _changed(document: Document, services: Services, *, seconds: float) -> Document:
@@ -139,5 +163,11 @@ async def _text(document: Document, services: Services) -> str | None:
     return (await services.backends.blobs.get(document.text_key)).decode()
 
 
-def _etag(document: Document) -> str:
-    return f'"{document.id.hex[-12:]}-{document.version}"'
+def _etag(document: Document, variant: str | None = None) -> str:
+    """Nothing that is shown of a document changes without a move."""
+    return f'"{document.id.hex[-12:]}-{document.version}{f"-{variant}" if variant else ""}"'
+
+
+def _say_when_to_ask_again(response: Response, document: Document) -> None:
+    if document.working or document.status is DocumentStatus.PENDING:
+        response.headers["Retry-After"] = str(_RETRY_AFTER_SECONDS)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 
-from api_service.conditional import unchanged
+from api_service.conditional import etag_of, unchanged
 from api_service.dependencies import CallerDep, ServicesDep, folder_path
 from api_service.insights import FolderDocument, FolderOut, FolderPageOut, FoldersOut, InsightOut
 from api_service.listing import (
@@ -14,16 +14,15 @@ from api_service.listing import (
     LimitQuery,
     decoded,
     encoded,
+    etag_of_page,
     link_next,
     read_feed_cursor,
     read_page,
 )
-from api_service.routes import problems
-from shared.ports import ListFilter
+from api_service.routes import NOT_MODIFIED, problems
+from shared.lists import ListFilter
 
 router = APIRouter(prefix="/folders", tags=["folders"])
-
-_NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "Not modified."}}
 
 
 def folder_in_path(
@@ -35,7 +34,7 @@ def folder_in_path(
 FolderDep = Annotated[str, Depends(folder_in_path)]
 
 
-@router.get("", responses=problems(401, 422, 503))
+@router.get("", response_model=FoldersOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)})
 async def list_folders(
     request: Request,
     response: Response,
@@ -43,7 +42,7 @@ async def list_folders(
     services: ServicesDep,
     limit: LimitQuery = 50,
     cursor: CursorQuery = None,
-) -> FoldersOut:
+) -> Any:
     """List the caller's folders by path, each with how many documents it and its subfolders have."""
     after = decoded(cursor, parts=1)[0] if cursor is not None else ""
     feed_cursor = await read_feed_cursor(services, caller.user.id)
@@ -52,12 +51,16 @@ async def list_folders(
     following = [count for count in counts if count.path > after]
     page = following[:limit]
     next_cursor = encoded([page[-1].path]) if len(following) > limit else None
+    if answer := unchanged(request, response, etag_of(feed_cursor, total, next_cursor, page)):
+        return answer
     link_next(request, response, next_cursor)
     items = [FolderOut.of(count) for count in page]
     return FoldersOut(documents=total, items=items, next_cursor=next_cursor, feed_cursor=feed_cursor)
 
 
-@router.get("/{path:path}/documents", responses=problems(401, 422, 503))
+@router.get(
+    "/{path:path}/documents", response_model=FolderPageOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)}
+)
 async def list_folder_documents(
     request: Request,
     response: Response,
@@ -66,19 +69,21 @@ async def list_folder_documents(
     services: ServicesDep,
     limit: LimitQuery = 50,
     cursor: CursorQuery = None,
-) -> FolderPageOut:
+) -> Any:
     """List the documents of a folder and its subfolders, newest first, with what is known of each.
 
     A folder of somebody else is like an empty one.
     """
     where = ListFilter(folder=folder or None)
     page = await read_page(services, caller.user.id, where=where, limit=limit, cursor=cursor)
+    if answer := unchanged(request, response, etag_of_page(page)):
+        return answer
     link_next(request, response, page.next_cursor)
     items = [FolderDocument.stated(document) for document in page.documents]
     return FolderPageOut(folder=folder, items=items, next_cursor=page.next_cursor, feed_cursor=page.feed_cursor)
 
 
-@router.get("/{path:path}/insights", response_model=InsightOut, responses={**_NOT_MODIFIED, **problems(401, 422, 503)})
+@router.get("/{path:path}/insights", response_model=InsightOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)})
 async def get_insight(
     request: Request, response: Response, folder: FolderDep, caller: CallerDep, services: ServicesDep
 ) -> Any:

@@ -12,7 +12,7 @@ from shared.bootstrap import Backends
 from shared.document import IDLE, TRANSITIONS, DocumentStatus
 from shared.errors import MoveRefusedError
 from shared.events import DELETED
-from shared.ports import ListFilter
+from shared.lists import ListFilter
 from tests.contracts.paths import PATHS, stored
 from tests.support.builders import NOW, lease, move, moves, new_document
 

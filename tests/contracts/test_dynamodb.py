@@ -21,7 +21,7 @@ from shared.adapters.dynamodb.table import Client, open_client
 from shared.bootstrap import Backends, open_backends, provision
 from shared.document import Document, DocumentStatus
 from shared.errors import BackendUnavailableError
-from shared.ports import ListFilter
+from shared.lists import ListFilter
 from shared.settings import Settings
 from tests.contracts.lossy_proxy import LossyProxy
 from tests.contracts.paths import stored
@@ -184,7 +184,7 @@ def test_process_with_the_one_store_does_not_import_the_other() -> None:
     program = """
 import asyncio, sys
 from shared.bootstrap import open_backends
-from shared.ports import ListFilter
+from shared.lists import ListFilter
 from shared.settings import Settings
 
 async def main():

@@ -25,13 +25,12 @@ from shared.adapters.dynamodb.expressions import (
 from shared.adapters.dynamodb.idempotency import keeping
 from shared.adapters.dynamodb.ledger import forget_calls
 from shared.adapters.dynamodb.moves import MoveTransaction, check
-from shared.adapters.dynamodb.table import CanceledError, Table, pauses
+from shared.adapters.dynamodb.table import BATCH_GET_KEYS, CanceledError, Table, pauses
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.events import FeedHead
-from shared.folders import contains
 from shared.idempotency import IdempotencyRecord
-from shared.ports import ListFilter, ListPosition
+from shared.lists import ListFilter, ListPosition
 
 S = DocumentStatus
 _WORKING: Values = {"processing": S.PROCESSING, "analyzing": S.ANALYZING}
@@ -71,14 +70,16 @@ class DynamoDBDocumentStore:
         """
         found: list[Document] = []
         before = items.list_order(after.created_at, after.id) if after else None
-        while wanted := limit - len(found):
+        while len(found) < limit:
+            # What only the documents themselves know is looked for a batch at a time.
+            wanted = max(limit - len(found), BATCH_GET_KEYS if indexes.has_more_to_ask(where) else 0)
             entries = await indexes.listed(self._table, owner, where=where, limit=wanted, before=before)
             documents = await self._documents([entry.document_id for entry in entries])
-            found += [document for document in documents if _matches(document, where)]
+            found += [one for one in documents if one.status is not S.DELETING and where.admits(one)]
             if len(entries) < wanted:
                 break
             before = entries[-1].order
-        return found
+        return found[:limit]
 
     async def history(self, document_id: UUID) -> list[HistoryEntry]:
         return [items.history_from(stored) for stored in await self._history(document_id)]
@@ -229,12 +230,3 @@ class DynamoDBDocumentStore:
     async def _head(self, owner: UUID) -> FeedHead | None:
         stored = await self._table.get(items.head_key(owner))
         return items.head_from(stored) if stored else None
-
-
-def _matches(document: Document, where: ListFilter) -> bool:
-    """Whether it still is what the index said."""
-    return (
-        document.status is not S.DELETING
-        and where.status in {None, document.status}
-        and contains(where.folder or "", document.folder)
-    )

@@ -11,7 +11,7 @@ from shared.adapters.dynamodb import indexes, items
 from shared.adapters.dynamodb.table import BATCH_GET_KEYS, Table
 from shared.adapters.dynamodb.tally import Tally
 from shared.folders import UNCOUNTED, FolderCount, FolderInsight, contains, with_subfolders
-from shared.ports import ListFilter
+from shared.lists import ListFilter
 
 # Batches under way at the same time; counting one takes longer than waiting for the next three.
 _CONCURRENT_READS = 4

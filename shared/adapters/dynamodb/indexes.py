@@ -8,12 +8,14 @@ from datetime import datetime
 from uuid import UUID
 
 from shared.adapters.dynamodb import items
-from shared.adapters.dynamodb.expressions import Item, Values, expressed, iso, plain
+from shared.adapters.dynamodb.expressions import Item, Value, Values, expressed, iso, plain
 from shared.adapters.dynamodb.table import Table
-from shared.ports import ListFilter
+from shared.lists import ListFilter
 
 # A filter works on what has been read: with one, this many entries, of 200 bytes each, are read at a time.
 _FILTERED_READ = 500
+# Before and behind every entry, which begins with a year and ends with a hexadecimal digit.
+_OLDEST, _NEWEST = "0", "~"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,20 +36,26 @@ async def listed(
     table: Table, owner: UUID, *, where: ListFilter, limit: int | None, before: str | None
 ) -> list[ListEntry]:
     """At most `limit` entries; without one all of them, read a megabyte at a time."""
-    keys = {"#owner = :owner": owner, "#list_order < :before": before}
     filters = {
         "#status = :status": where.status,
         "(#folder = :folder OR begins_with(#folder, :below))": where.folder,
     }
-    given = {"owner": owner, "before": before, "status": where.status, "folder": where.folder}
+    given: dict[str, Value | None] = {"owner": owner, "status": where.status, "folder": where.folder}
+    given |= {"oldest": iso(where.since) if where.since else _OLDEST, "newest": _newest(where, before)}
     if where.folder is not None:
         given["below"] = f"{where.folder}/"
     filtered = _all_of(filters)
-    request = expressed(given, KeyConditionExpression=_all_of(keys), FilterExpression=filtered)
+    keys = "#owner = :owner AND #list_order BETWEEN :oldest AND :newest"
+    request = expressed(given, KeyConditionExpression=keys, FilterExpression=filtered)
     if limit is not None:
         request["Limit"] = max(limit, _FILTERED_READ) if filtered else limit
     found = await table.query({"IndexName": items.LIST_INDEX, "ScanIndexForward": False, **request}, limit=limit)
     return [_list_entry(one) for one in found]
+
+
+def has_more_to_ask(where: ListFilter) -> bool:
+    """Whether the filter asks for what the index does not hold."""
+    return (where.content_type, where.label, where.name) != (None, None, None)
 
 
 async def due(
@@ -92,6 +100,14 @@ async def _in_shard(
 def _all_of(conditions: Values) -> str:
     """The conditions that have a value."""
     return " AND ".join(condition for condition, value in conditions.items() if value is not None)
+
+
+def _newest(where: ListFilter, before: str | None) -> str:
+    """The end of the range, which is part of it: right before `before`, and before any entry of the time `until`."""
+    ends = [iso(where.until)] if where.until else []
+    if before is not None:
+        ends.append(f"{before[:-1]}{chr(ord(before[-1]) - 1)}{_NEWEST}")
+    return min(ends, default=_NEWEST)
 
 
 def _list_entry(entry: Item) -> ListEntry:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from shared.adapters.postgres.idempotency import keep
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, HistoryEntry
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.idempotency import IdempotencyRecord
-from shared.ports import ListFilter, ListPosition
+from shared.lists import ListFilter, ListPosition
 
 _INSERT = f"""
 INSERT INTO documents ({rows.SELECTED}) VALUES ({", ".join(f"%({column})s" for column in rows.COLUMNS)})
@@ -54,6 +55,11 @@ SELECT {rows.SELECTED} FROM documents
 WHERE owner = %(owner)s AND status <> 'deleting'
   AND (%(status)s::text IS NULL OR status = %(status)s)
   AND (%(folder)s::text IS NULL OR folder = %(folder)s OR starts_with(folder, %(folder)s || '/'))
+  AND (%(content_type)s::text IS NULL OR content_type = %(content_type)s)
+  AND (%(label)s::text IS NULL OR lower(report -> 'analysis' -> 'classification' ->> 'label') = lower(%(label)s))
+  AND (%(name)s::text IS NULL OR strpos(lower(filename), lower(%(name)s)) > 0)
+  AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
+  AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)
   AND (%(after_id)s::uuid IS NULL OR (created_at, id) < (%(after_at)s, %(after_id)s))
 ORDER BY created_at DESC, id DESC LIMIT %(limit)s
 """  # noqa: S608
@@ -106,8 +112,7 @@ class PostgresDocumentStore:
     async def page(self, owner: UUID, *, where: ListFilter, limit: int, after: ListPosition | None) -> list[Document]:
         parameters = {
             "owner": owner,
-            "status": where.status,
-            "folder": where.folder,
+            **asdict(where),
             "after_at": after and after.created_at,
             "after_id": after and after.id,
             "limit": limit,

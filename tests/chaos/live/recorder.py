@@ -21,7 +21,7 @@ from shared.document import TERMINAL, Document, DocumentStatus
 from shared.errors import BackendUnavailableError
 from shared.events import DELETED, FeedEvent
 from shared.ledger import Call
-from shared.ports import ListFilter
+from shared.lists import ListFilter
 from shared.settings import Settings
 from tests.chaos.history import Answer, Billed, History, Left, Life, Seen
 from tests.chaos.live.clients import Caller
