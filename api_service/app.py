@@ -24,6 +24,7 @@ from api_service.presigned import PresignedUploads
 from api_service.request_log import RequestLog
 from api_service.routes import (
     admin_stream,
+    aliases,
     auth,
     documents,
     folders,
@@ -75,7 +76,11 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.include_router(health.router)
-    app.include_router(_api(settings), prefix=PREFIX)
+    api = _api(settings)
+    app.include_router(api, prefix=PREFIX)
+    # For clients of the systems that came before; the first route that matches counts.
+    app.include_router(aliases.router, include_in_schema=False)
+    app.include_router(api, include_in_schema=False)
     # The page and its script come from a wheel: /docs works without a network.
     fastapi_swagger.patch_fastapi(app)
     return app

@@ -116,13 +116,16 @@ class DocumentOut(ListedDocument):
     stages: dict[str, StageResult] = Field(description="What added stages have found, by their names.")
     history: list[HistoryOut]
     text: str | None = Field(None, description="The extracted text, with `?include=text`.")
+    result: Analysis | None = Field(description="The analysis by its older name.", deprecated=True)
 
     @classmethod
     def with_history(cls, document: Document, history: list[HistoryEntry], *, text: str | None) -> DocumentOut:
+        analysis = document.report.analysis if document.report else None
         return cls(
             **_facts(document),
-            analysis=document.report.analysis if document.report else None,
+            analysis=analysis,
             stages=document.report.stages if document.report else {},
+            result=analysis,
             history=[HistoryOut.of(entry) for entry in history],
             text=text,
         )

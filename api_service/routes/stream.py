@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
@@ -58,12 +58,25 @@ async def stream(
     Frames: `status` (with an id), `reset` (the given id is of no use; begin at the cursor it carries), `reauth`
     and `bye` (the stream ends; resume with the last id). Comments keep an idle stream alive.
     """
-    listener = open_listener(services, caller, event_filter(document_id, folder, status))
+    wanted = event_filter(document_id, folder, status)
+    return await opened(services, caller, wanted, last_event_id or cursor, retell=lambda chunks: chunks)
+
+
+async def opened(
+    services: Services,
+    caller: Caller,
+    wanted: Callable[[FeedEvent], bool],
+    cursor: str | None,
+    *,
+    retell: Callable[[AsyncGenerator[bytes]], AsyncGenerator[bytes]],
+) -> EventStreamResponse:
+    """The stream, as `retell` tells it."""
+    listener = open_listener(services, caller, wanted)
     head = await services.hub.join(listener)
-    begin = Beginning.at(last_event_id or cursor, head)
+    begin = Beginning.at(cursor, head)
     view = Stream(feed=services.backends.feed, encoder=services.encoder)
     return EventStreamResponse(
-        view.chunks(listener, begin=begin, head=head),
+        retell(view.chunks(listener, begin=begin, head=head)),
         hub=services.hub,
         listener=listener,
         cursor=str(FeedCursor(epoch=head.epoch, seq=begin.after)),

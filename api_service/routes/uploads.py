@@ -7,8 +7,10 @@ from http import HTTPStatus
 from typing import Any, TypedDict
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
 
+from api_service.auth import Caller
 from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep, folder_path
 from api_service.idempotency import KeyedRequest, answered, replayed
 from api_service.intake import Refusal, Upload, digest
@@ -54,11 +56,18 @@ class _Options(TypedDict):
 @router.post(
     "", status_code=202, response_model=UploadOut, responses=problems(401, 408, 413, 415, 422, 503), openapi_extra=_BODY
 )
-async def upload(request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKeyDep) -> Response:
+async def upload(request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKeyDep) -> JSONResponse:
     """Upload PDF, DOCX or text files, in parts named `file` or `files`.
 
     Each file is accepted or refused on its own; the answer is an error only when none was accepted.
     """
+    return await take_in(request, caller, services, key, process=True)
+
+
+async def take_in(
+    request: Request, caller: Caller, services: Services, key: str | None, *, process: bool
+) -> JSONResponse:
+    """Read the form and answer it; `process` is what counts when the form does not say."""
     owner = caller.user.id
     keyed = KeyedRequest(
         owner=owner, route="/documents", key=key, store=services.backends.idempotency, clock=services.clock
@@ -68,7 +77,7 @@ async def upload(request: Request, caller: CallerDep, services: ServicesDep, key
         parts = _parts(request, services.settings, max_bytes=max_bytes)
         if kept := await keyed.kept():
             return replayed(kept, request_hash=(await digest(parts)).request_hash)
-        staged, options = await _stage(parts, services, owner=owner, hashed=keyed.key_hash)
+        staged, options = await _stage(parts, services, owner=owner, hashed=keyed.key_hash, process=process)
     documents = [await services.intake.commit(one, **options) for one in staged.documents]
     answer = _answer(staged, documents)
     if record := keyed.record(answer, status=HTTPStatus.ACCEPTED, request_hash=staged.request_hash):
@@ -91,14 +100,14 @@ def _parts(request: Request, settings: Settings, *, max_bytes: int) -> AsyncIter
 
 
 async def _stage(
-    parts: AsyncIterator[Part], services: Services, *, owner: UUID, hashed: str | None
+    parts: AsyncIterator[Part], services: Services, *, owner: UUID, hashed: str | None, process: bool
 ) -> tuple[Upload, _Options]:
     """Stage the files and read the fields; when either is refused, nothing is left of the request."""
     upload = Upload()
     try:
         max_files = services.settings.max_files
         await services.intake.stage(upload, parts, owner=owner, max_files=max_files, key_hash=hashed)
-        return upload, _Options(folder=_folder(upload), process=_process(upload))
+        return upload, _Options(folder=_folder(upload), process=_process(upload, default=process))
     except DocrelayError:
         # With a key the rows may be those of the same request sent twice: the other may need them.
         if hashed is None:
@@ -120,8 +129,8 @@ def _folder(upload: Upload) -> str:
     return folder_path(upload.fields.get("folder", ""))
 
 
-def _process(upload: Upload) -> bool:
-    value = upload.fields.get("process", "true").strip().lower()
+def _process(upload: Upload, *, default: bool) -> bool:
+    value = upload.fields.get("process", str(default)).strip().lower()
     if value not in _TRUE | _FALSE:
         raise invalid("process", "Must be true or false.")
     return value in _TRUE

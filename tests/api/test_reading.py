@@ -15,7 +15,7 @@ from tests.support.callers import PATHS, Caller
 
 AT = "2026-01-02T03:04:05.678901Z"
 TEXT = "Grüße,\nzwei Zeilen: \u2028 and \x85 too.\n"
-# Every field that the contract names, and `text`, which `?include=text` fills.
+# Every field that the contract names, `text`, which `?include=text` fills, and the older name of the analysis.
 TYPES: dict[str, type | tuple[type, ...]] = {
     "id": str,
     "filename": str,
@@ -37,6 +37,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "usage": dict,
     "history": list,
     "text": type(None),
+    "result": dict,
 }
 
 
