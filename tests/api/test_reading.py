@@ -38,6 +38,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "history": list,
     "text": type(None),
     "result": dict,
+    "stages": dict,
 }
 
 
