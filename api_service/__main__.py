@@ -8,6 +8,7 @@ from types import FrameType
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from api_service.app import create_app
 from api_service.dependencies import Services
@@ -34,17 +35,23 @@ class Server(uvicorn.Server):
 async def serve(settings: Settings) -> None:
     async with open_backends(settings) as backends:
         app = create_app(settings, backends)
-        config = uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=LimitedHttpProtocol,
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=_STOP_SECONDS,
-        )
-        await Server(config, app.state.services).serve()
+        await Server(server_config(app, settings), app.state.services).serve()
+
+
+def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        http=LimitedHttpProtocol,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        # uvicorn alone would believe whatever comes from loopback.
+        proxy_headers=settings.trusted_proxies is not None,
+        forwarded_allow_ips=settings.trusted_proxies or "",
+        timeout_graceful_shutdown=_STOP_SECONDS,
+    )
 
 
 def main() -> int:

@@ -10,18 +10,19 @@ from datetime import timedelta
 from importlib.metadata import version
 from typing import Any
 
-import fastapi_swagger
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import Receive, Scope, Send
 
-from api_service import problems
+from api_service import docs_page, problems
 from api_service.auth import Authenticator
-from api_service.dependencies import Services
+from api_service.dependencies import Services, limited_by_address
 from api_service.frames import Encoder
 from api_service.hub import Hub
 from api_service.intake import Intake
 from api_service.presigned import PresignedUploads
+from api_service.rate_limits import RateLimits
 from api_service.request_log import RequestLog
+from api_service.response_headers import ResponseHeaders
 from api_service.routes import (
     admin_stream,
     aliases,
@@ -53,7 +54,7 @@ class _LoggedAPI(FastAPI):
     """FastAPI inside the request log, so that even an unexpected error is answered and logged with its request id."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await RequestLog(super().__call__)(scope, receive, send)
+        await RequestLog(ResponseHeaders(super().__call__))(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
@@ -76,13 +77,12 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.include_router(health.router)
-    api = _api(settings)
-    app.include_router(api, prefix=PREFIX)
+    api, limited = _api(settings), [Depends(limited_by_address)]
+    app.include_router(api, prefix=PREFIX, dependencies=limited)
     # For clients of the systems that came before; the first route that matches counts.
-    app.include_router(aliases.router, include_in_schema=False)
-    app.include_router(api, include_in_schema=False)
-    # The page and its script come from a wheel: /docs works without a network.
-    fastapi_swagger.patch_fastapi(app)
+    app.include_router(aliases.router, include_in_schema=False, dependencies=limited)
+    app.include_router(api, include_in_schema=False, dependencies=limited)
+    docs_page.install(app)
     return app
 
 
@@ -120,6 +120,7 @@ def assemble(settings: Settings, backends: Backends) -> Services:
             heartbeat_seconds=settings.stream_heartbeat_seconds,
         ),
         encoder=encoder,
+        rate_limits=RateLimits.of(settings),
         upload_slots=asyncio.Semaphore(settings.upload_slots),
         clock=utc_now,
         new_id=uuid7,

@@ -18,7 +18,8 @@ from api_service.intake import Intake
 from api_service.names import MAX_FOLDER_CHARS, MAX_FOLDER_LEVELS, clean_folder
 from api_service.presigned import PresignedUploads
 from api_service.problems import ProblemError, invalid, not_found, unauthorized
-from api_service.tokens import TokenError
+from api_service.rate_limits import RateLimits, source_of
+from api_service.tokens import Kind, TokenError
 from shared.accounts import Role
 from shared.bootstrap import Backends
 from shared.clock import Clock, NewId
@@ -39,6 +40,7 @@ class Services:
     presigned: PresignedUploads
     hub: Hub
     encoder: Encoder
+    rate_limits: RateLimits
     upload_slots: asyncio.Semaphore
     clock: Clock
     new_id: NewId
@@ -51,13 +53,25 @@ def services(request: Request) -> Services:
 ServicesDep = Annotated[Services, Depends(services)]
 
 
-async def caller(services: ServicesDep, token: Annotated[str | None, Depends(_bearer)]) -> Caller:
+async def limited_by_address(request: Request, services: ServicesDep) -> None:
+    """For every route of the API: count the request before anything else is done for it."""
+    services.rate_limits.spend(request, "address", source_of(request))
+
+
+async def caller(request: Request, services: ServicesDep, token: Annotated[str | None, Depends(_bearer)]) -> Caller:
     if token is None:
         raise unauthorized("Send an access token: Authorization: Bearer <token>.")
+    return await identified(request, services, token, "at+jwt")
+
+
+async def identified(request: Request, services: Services, token: str, kind: Kind) -> Caller:
+    """Whose token it is, the request counted. Raises ProblemError."""
     try:
-        return await services.authenticator.caller(token, "at+jwt")
+        caller = await services.authenticator.caller(token, kind)
     except TokenError:
-        raise unauthorized("The access token is not valid or has expired.") from None
+        raise unauthorized("The token is not valid or has expired.") from None
+    services.rate_limits.spend(request, "user", str(caller.user.id))
+    return caller
 
 
 CallerDep = Annotated[Caller, Depends(caller)]

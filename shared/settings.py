@@ -53,6 +53,15 @@ class Settings(BaseSettings):
     jwt_expiry_minutes: int = Field(60, ge=1, validation_alias=_names("JWT_EXPIRY_MINUTES", "JWT_EXPIRY"))
     refresh_expiry_days: int = Field(30, ge=1)
 
+    # Failed log-ins for a name from an address, and for an address; "off" is no limit.
+    login_limit_name: str = "5/minute; 15/hour; 50/day"
+    login_limit_address: str = "30/minute; 200/hour"
+    # Requests of a user, and of an address.
+    rate_limit_user: str = "off"
+    rate_limit_address: str = "off"
+    # Addresses and networks whose X-Forwarded-For is believed; None: nobody's.
+    trusted_proxies: str | None = None
+
     host: str = "127.0.0.1"
     port: int = 8000
     log_level: Literal["debug", "info", "warning", "error"] = "info"

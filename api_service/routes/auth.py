@@ -10,6 +10,7 @@ from api_service.auth import BadCredentialsError, TokenPair
 from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, Services, ServicesDep
 from api_service.problems import unauthorized
+from api_service.rate_limits import source_of
 from api_service.routes import problems
 from api_service.schemas import LoginIn, MeOut, RefreshIn, TicketOut, TokensOut
 from api_service.tokens import TICKET_LIFE, TokenError
@@ -17,14 +18,17 @@ from api_service.tokens import TICKET_LIFE, TokenError
 router = APIRouter(prefix="/auth", tags=["auth"])
 
 
-@router.post("/login", responses=problems(401, 413, 422), openapi_extra=described(LoginIn, form=True))
+@router.post("/login", responses=problems(401, 413, 422, 429), openapi_extra=described(LoginIn, form=True))
 async def login(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange user name and password, as JSON or as an OAuth2 form, for an access and a refresh token."""
     given = await read_body(request, LoginIn)
-    try:
-        pair = await services.authenticator.log_in(given.username, given.password)
-    except BadCredentialsError:
-        raise unauthorized("The user name or the password is wrong.") from None
+    async with services.rate_limits.logins.turn(given.username, source_of(request)) as turn:
+        try:
+            pair = await services.authenticator.log_in(given.username, given.password)
+        except BadCredentialsError:
+            turn.failed()
+            raise unauthorized("The user name or the password is wrong.") from None
+        turn.succeeded()
     return _tokens(services, pair)
 
 

@@ -11,13 +11,12 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Header, Query, Request
 
 from api_service.auth import Caller
-from api_service.dependencies import Services, ServicesDep, caller, folder_path, status_filter
+from api_service.dependencies import Services, ServicesDep, caller, folder_path, identified, status_filter
 from api_service.event_stream import Beginning, EventStreamResponse, Stream
 from api_service.frames import BYE, REAUTH
 from api_service.hub import Listener
-from api_service.problems import ProblemError, unauthorized
+from api_service.problems import ProblemError
 from api_service.routes import problems
-from api_service.tokens import TokenError
 from shared.events import DELETED, FeedCursor, FeedEvent
 from shared.folders import contains
 
@@ -30,11 +29,8 @@ async def listening_caller(
     ticket: Annotated[str | None, Query(description="From `POST /auth/stream-ticket`, instead of the header.")] = None,
 ) -> Caller:
     if ticket is None:
-        return await caller(services, _bearer_token(request))
-    try:
-        return await services.authenticator.caller(ticket, "ticket+jwt")
-    except TokenError:
-        raise unauthorized("The ticket is not valid or has expired.") from None
+        return await caller(request, services, _bearer_token(request))
+    return await identified(request, services, ticket, "ticket+jwt")
 
 
 @router.get(

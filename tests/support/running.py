@@ -9,11 +9,9 @@ from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import httpx
-import uvicorn
 
-from api_service.__main__ import Server
+from api_service.__main__ import Server, server_config
 from api_service.app import create_app
-from api_service.http_protocol import LimitedHttpProtocol
 from shared.accounts import Role, User
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import open_backends
@@ -31,8 +29,7 @@ async def serving(settings: Settings) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         async with open_backends(settings) as backends:
             app = create_app(settings, backends)
-            config = uvicorn.Config(app, http=LimitedHttpProtocol, log_config=None, timeout_graceful_shutdown=5)
-            server = Server(config, app.state.services)
+            server = Server(server_config(app, settings), app.state.services)
             running = asyncio.create_task(server.serve(sockets=[listening]))
             await until(_started(server))
             yield f"http://127.0.0.1:{listening.getsockname()[1]}"
