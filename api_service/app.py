@@ -88,7 +88,10 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
 
 def assemble(settings: Settings, backends: Backends) -> Services:
     tokens = Tokens(
-        key=settings.signing_key(), access_life=timedelta(minutes=settings.jwt_expiry_minutes), clock=utc_now
+        key=settings.signing_key(),
+        previous=settings.previous_signing_key(),
+        access_life=timedelta(minutes=settings.jwt_expiry_minutes),
+        clock=utc_now,
     )
     encoder = Encoder(documents=backends.documents)
     return Services(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -38,8 +39,10 @@ class Claims:
 
 
 class Tokens:
-    def __init__(self, *, key: bytes, access_life: timedelta, clock: Clock) -> None:
+    def __init__(self, *, key: bytes, previous: bytes | None = None, access_life: timedelta, clock: Clock) -> None:
+        """Signs with `key`, and for as long as `previous` is given also accepts what was signed with that."""
         self._key = key
+        self._keys = [key] if previous is None else [key, previous]
         self.access_life = access_life
         self._clock = clock
 
@@ -74,19 +77,17 @@ class Tokens:
         try:
             if jwt.get_unverified_header(token).get("typ") != kind:
                 raise TokenError
-            claims = jwt.decode(
-                token,
-                self._key,
-                algorithms=[_ALGORITHM],
-                issuer=_ISSUER,
-                audience=_AUDIENCE,
-                # Expiry is compared with our own clock, below.
-                options={"require": _REQUIRED, "enforce_minimum_key_length": True, "verify_exp": False,
-                         "verify_nbf": False, "verify_iat": False},
-            )  # fmt: skip
+            claims = self._verified(token)
             return self._live(claims, kind)
         except (jwt.PyJWTError, KeyError, TypeError, ValueError, OverflowError) as exc:
             raise TokenError from exc
+
+    def _verified(self, token: str) -> dict[str, Any]:
+        for key in self._keys[:-1]:
+            # Which key signed it is found by trying: a header that named one would be the sender's choice.
+            with suppress(jwt.InvalidSignatureError):
+                return _decoded(token, key)
+        return _decoded(token, self._keys[-1])
 
     def _live(self, claims: dict[str, Any], kind: Kind) -> Claims:
         now, expires_at = self._clock(), _time(claims, "exp")
@@ -110,6 +111,19 @@ class Tokens:
         issued = int(issued_at.timestamp())
         stamped = {"iss": _ISSUER, "aud": _AUDIENCE, "iat": issued, "nbf": issued, "exp": int(expires_at.timestamp())}
         return jwt.encode({**claims, **stamped}, self._key, algorithm=_ALGORITHM, headers={"typ": kind})
+
+
+def _decoded(token: str, key: bytes) -> dict[str, Any]:
+    return jwt.decode(
+        token,
+        key,
+        algorithms=[_ALGORITHM],
+        issuer=_ISSUER,
+        audience=_AUDIENCE,
+        # Expiry is compared with our own clock, in `_live`.
+        options={"require": _REQUIRED, "enforce_minimum_key_length": True, "verify_exp": False, "verify_nbf": False,
+                 "verify_iat": False},
+    )  # fmt: skip
 
 
 # A claim of another JSON type is another token, even where Python would read it as the same: "0", 0.5, false.

@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     openai_model: str = Field("gpt-4.1", validation_alias="OPENAI_MODEL")
 
     jwt_secret: SecretStr | None = Field(None, validation_alias=_names("JWT_SECRET", "JWT_SECRET_KEY"))
+    # Still accepted, so that a new secret logs nobody out.
+    jwt_secret_previous: SecretStr | None = Field(None, validation_alias="JWT_SECRET_PREVIOUS")
     jwt_expiry_minutes: int = Field(60, ge=1, validation_alias=_names("JWT_EXPIRY_MINUTES", "JWT_EXPIRY"))
     refresh_expiry_days: int = Field(30, ge=1)
 
@@ -153,16 +155,25 @@ class Settings(BaseSettings):
 
     def signing_key(self) -> bytes:
         """The JWT signing key. Raises ConfigurationError for a missing, short or sample secret."""
-        secret = self.jwt_secret.get_secret_value() if self.jwt_secret else ""
-        if not secret:
+        if self.jwt_secret is None:
             raise ConfigurationError("JWT_SECRET is not set. Make one: openssl rand -hex 32")
-        weak = len(secret.encode()) < MIN_SECRET_BYTES or len(set(secret)) < MIN_SECRET_CHARACTERS
-        if weak or any(sample in secret.lower() for sample in SAMPLE_SECRETS):
-            raise ConfigurationError(
-                f"JWT_SECRET is a sample, too regular or shorter than {MIN_SECRET_BYTES} bytes."
-                " Make one: openssl rand -hex 32"
-            )
-        return secret.encode()
+        return _strong("JWT_SECRET", self.jwt_secret)
+
+    def previous_signing_key(self) -> bytes | None:
+        """The key before it, whose tokens still count; held to the same rules."""
+        return _strong("JWT_SECRET_PREVIOUS", self.jwt_secret_previous) if self.jwt_secret_previous else None
+
+
+def _strong(name: str, given: SecretStr) -> bytes:
+    secret = given.get_secret_value()
+    if not secret:
+        raise ConfigurationError(f"{name} is not set. Make one: openssl rand -hex 32")
+    weak = len(secret.encode()) < MIN_SECRET_BYTES or len(set(secret)) < MIN_SECRET_CHARACTERS
+    if weak or any(sample in secret.lower() for sample in SAMPLE_SECRETS):
+        raise ConfigurationError(
+            f"{name} is a sample, too regular or shorter than {MIN_SECRET_BYTES} bytes. Make one: openssl rand -hex 32"
+        )
+    return secret.encode()
 
 
 def _variable(location: tuple[int | str, ...]) -> str:

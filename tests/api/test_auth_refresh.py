@@ -1,8 +1,9 @@
-"""Refresh tokens and the lives of all tokens, by a clock that the test turns."""
+"""Refresh tokens and the lives of all tokens, on both stores, by a clock that the test turns."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,9 +12,10 @@ import pytest
 from api_service.auth import Authenticator, TokenPair
 from api_service.tokens import TokenError
 from shared.adapters.argon2 import Argon2Passwords
-from shared.bootstrap import Backends
+from shared.bootstrap import Backends, open_backends
 from shared.clock import uuid7
 from shared.settings import Settings
+from tests.contracts.conftest import on_dynamodb
 from tests.support.builders import NOW
 from tests.support.callers import add_user, tokens_of
 from tests.support.running import PASSWORD
@@ -30,6 +32,13 @@ class Watch:
 
     def __call__(self) -> datetime:
         return self.now
+
+
+@pytest.fixture(scope="module", params=["postgres", "dynamodb"])
+async def backends(request: pytest.FixtureRequest, stack_settings: Settings) -> AsyncIterator[Backends]:
+    settings = await on_dynamodb(stack_settings) if request.param == "dynamodb" else stack_settings
+    async with open_backends(settings) as opened:
+        yield opened
 
 
 @pytest.fixture(scope="module")
