@@ -6,14 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from uuid import UUID
 
+from api_service import audit
 from api_service.tokens import Claims, Kind, TokenError, Tokens
-from shared import log
 from shared.accounts import RefreshFamily, User
 from shared.adapters.argon2 import Argon2Passwords
 from shared.clock import Clock, NewId
 from shared.ports import AccountStore
-
-_log = log.get(__name__)
 
 # A client whose answer got lost may present the last token once more for so long (RFC 9700, section 4.14).
 _GRACE = timedelta(seconds=10)
@@ -39,6 +37,10 @@ class BadCredentialsError(Exception):
     """The user name or the password is wrong."""
 
 
+class ReusedTokenError(TokenError):
+    """A refresh token was used again after its time; its whole log-in has ended."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Authenticator:
     accounts: AccountStore
@@ -53,14 +55,14 @@ class Authenticator:
         user = await self.accounts.user_named(name)
         good = await self.passwords.verify(password, user.password_hash if user else _DUMMY_HASH)
         if user is None or user.disabled or not good:
-            _log.info("login.refused")
+            audit.record("login", "refused", user_id=user and str(user.id))
             raise BadCredentialsError
         now = self.clock()
         family = RefreshFamily(
             id=self.new_id(), user_id=user.id, counter=0, rotated_at=now, expires_at=now + self.refresh_life
         )
         await self.accounts.start_family(family)
-        _log.info("login.accepted", user_id=str(user.id))
+        audit.record("login", "accepted", user_id=str(user.id))
         return self._pair(user, family)
 
     async def refresh(self, token: str) -> TokenPair:
@@ -69,12 +71,13 @@ class Authenticator:
         user, now = await self._user(claims), self.clock()
         if await self.accounts.rotate(claims.family_id, counter=claims.counter, now=now):
             family = await self._family(claims.family_id)
+            audit.record("refresh", "accepted", user_id=str(user.id))
             return self._pair(user, replace(family, counter=claims.counter + 1, rotated_at=now))
         family = await self._family(claims.family_id)
         if family.revoked or family.counter != claims.counter + 1 or now > family.rotated_at + _GRACE:
             await self.accounts.revoke(family.id)
-            _log.warning("refresh.reused", user_id=str(user.id))
-            raise TokenError
+            audit.record("refresh", "reused", user_id=str(user.id))
+            raise ReusedTokenError
         return self._pair(user, family)
 
     async def log_out(self, family_id: UUID) -> None:

@@ -20,6 +20,7 @@ from api_service.presigned import PresignedUploads
 from api_service.problems import ProblemError, invalid, not_found, unauthorized
 from api_service.rate_limits import RateLimits, source_of
 from api_service.tokens import Kind, TokenError
+from shared import log
 from shared.accounts import Role
 from shared.bootstrap import Backends
 from shared.clock import Clock, NewId
@@ -70,6 +71,7 @@ async def identified(request: Request, services: Services, token: str, kind: Kin
         caller = await services.authenticator.caller(token, kind)
     except TokenError:
         raise unauthorized("The token is not valid or has expired.") from None
+    log.identify(str(caller.user.id))
     services.rate_limits.spend(request, "user", str(caller.user.id))
     return caller
 

@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from api_service import audit
 from api_service.schemas import Problem
 from shared import log
 from shared.errors import (
@@ -44,6 +45,11 @@ _STATUS: dict[type[DocrelayError], HTTPStatus] = {
     UnsupportedTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 _RETRY_AFTER_SECONDS = 5
+_REFUSALS: dict[HTTPStatus, audit.Result] = {
+    HTTPStatus.UNAUTHORIZED: "refused",
+    HTTPStatus.FORBIDDEN: "refused",
+    HTTPStatus.TOO_MANY_REQUESTS: "limited",
+}
 
 
 class ProblemError(DocrelayError):
@@ -57,12 +63,15 @@ class ProblemError(DocrelayError):
         *,
         errors: Sequence[Mapping[str, Any]] = (),
         headers: Mapping[str, str] | None = None,
+        audited: bool = False,
     ) -> None:
+        """`audited`: a refusal that the audit log has already."""
         super().__init__(detail)
         self.status = status
         self.code = code
         self.errors = errors
         self.headers = headers
+        self.audited = audited
 
 
 def not_found() -> ProblemError:
@@ -76,8 +85,9 @@ def invalid(field: str, detail: str) -> ProblemError:
     return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", f"{field}: {detail}", errors=errors)
 
 
-def unauthorized(detail: str) -> ProblemError:
-    return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers={"WWW-Authenticate": "Bearer"})
+def unauthorized(detail: str, *, audited: bool = False) -> ProblemError:
+    headers = {"WWW-Authenticate": "Bearer"}
+    return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers=headers, audited=audited)
 
 
 def status_of(error: DocrelayError) -> HTTPStatus:
@@ -109,6 +119,10 @@ def describe(openapi: dict[str, Any]) -> dict[str, Any]:
 
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)
+    if error.status in _REFUSALS and not error.audited:
+        audit.record(
+            "access", _REFUSALS[error.status], code=error.code, route=getattr(request.scope.get("route"), "path", None)
+        )
     return _answer(request, error.status, error.code, str(error), errors=error.errors, headers=error.headers)
 
 

@@ -38,7 +38,9 @@ class RequestLog:
             await send(message)
 
         started = time.perf_counter()
-        with log.bound(request_id=request_id, trace_id=trace_id):
+        client = scope.get("client")
+        address = client[0] if client else None
+        with log.bound(request_id=request_id, trace_id=trace_id, address=address, user_id=None):
             try:
                 await self._app(scope, receive, send_with_id)
             finally:

@@ -59,9 +59,14 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def bound(**fields: str) -> AbstractContextManager[None]:
+def bound(**fields: str | None) -> AbstractContextManager[None]:
     """Put these fields on every line that is logged inside, by whatever module."""
     return structlog.contextvars.bound_contextvars(**fields)
+
+
+def identify(user_id: str) -> None:
+    """Name the user on every further line, to the end of what `bound` has begun with a `user_id` of None."""
+    structlog.contextvars.bind_contextvars(user_id=user_id)
 
 
 def trace_id_of(traceparent: str | None) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query
 
+from api_service import audit
 from api_service.auth import Caller
 from api_service.dependencies import ServicesDep
 from api_service.event_stream import EventStreamResponse
@@ -42,6 +43,7 @@ async def stream(
     """
     if caller.user.role is not Role.ADMIN:
         raise ProblemError(HTTPStatus.FORBIDDEN, "forbidden", "Only an admin may see every owner's moves.")
+    audit.record("admin_stream", "accepted")
     wanted = event_filter(document_id, folder, status)
     merged = MergedStream(
         feed=services.backends.feed,

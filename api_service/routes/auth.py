@@ -6,7 +6,8 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 
-from api_service.auth import BadCredentialsError, TokenPair
+from api_service import audit
+from api_service.auth import BadCredentialsError, ReusedTokenError, TokenPair
 from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, Services, ServicesDep
 from api_service.problems import unauthorized
@@ -27,7 +28,7 @@ async def login(request: Request, services: ServicesDep) -> TokensOut:
             pair = await services.authenticator.log_in(given.username, given.password)
         except BadCredentialsError:
             turn.failed()
-            raise unauthorized("The user name or the password is wrong.") from None
+            raise unauthorized("The user name or the password is wrong.", audited=True) from None
         turn.succeeded()
     return _tokens(services, pair)
 
@@ -38,8 +39,9 @@ async def refresh(request: Request, services: ServicesDep) -> TokensOut:
     given = await read_body(request, RefreshIn)
     try:
         pair = await services.authenticator.refresh(given.refresh_token)
-    except TokenError:
-        raise unauthorized("The refresh token is not valid, was used before or has expired.") from None
+    except TokenError as exc:
+        audited = isinstance(exc, ReusedTokenError)
+        raise unauthorized("The refresh token is not valid, was used before or has expired.", audited=audited) from None
     return _tokens(services, pair)
 
 
@@ -47,6 +49,7 @@ async def refresh(request: Request, services: ServicesDep) -> TokensOut:
 async def logout(caller: CallerDep, services: ServicesDep) -> Response:
     """Revoke the refresh tokens of this log-in."""
     await services.authenticator.log_out(caller.claims.family_id)
+    audit.record("logout", "accepted")
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
@@ -59,6 +62,7 @@ async def me(caller: CallerDep) -> MeOut:
 async def stream_ticket(caller: CallerDep, services: ServicesDep) -> TicketOut:
     """A ticket for `GET /documents/stream?ticket=`, for browsers whose EventSource cannot send a header."""
     ticket = services.authenticator.tokens.ticket(caller.user, caller.claims.family_id)
+    audit.record("stream_ticket", "accepted")
     return TicketOut(ticket=ticket, expires_in=int(TICKET_LIFE.total_seconds()))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from api_service import audit
 from api_service.bodies import described, read_body
 from api_service.dependencies import DocumentDep, IdempotencyKeyDep, Services, ServicesDep
 from api_service.idempotency import KeyedRequest, answered, replayed
@@ -79,6 +80,7 @@ async def delete(document: DocumentDep, services: ServicesDep) -> Response:
     await insist(
         services.backends.documents, document, lambda current: _move(services, current, DocumentStatus.DELETING)
     )
+    audit.record("document.delete", "accepted", document_id=str(document.id))
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 

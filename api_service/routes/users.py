@@ -8,21 +8,19 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 
+from api_service import audit
 from api_service.bodies import described, read_body
 from api_service.dependencies import AdminDep, Services, ServicesDep
 from api_service.problems import ProblemError
 from api_service.routes import problems
 from api_service.schemas import UserChange, UserIn, UserOut, UsersOut
-from shared import log
 from shared.accounts import Role, User
 
 router = APIRouter(prefix="/users", tags=["users"])
 
-_log = log.get(__name__)
-
 
 @router.post("", status_code=201, responses=problems(401, 403, 409, 413, 422, 503), openapi_extra=described(UserIn))
-async def add_user(request: Request, admin: AdminDep, services: ServicesDep) -> UserOut:
+async def add_user(request: Request, _admin: AdminDep, services: ServicesDep) -> UserOut:
     """Add a user. 409 when the name is taken, in any case."""
     given = await read_body(request, UserIn)
     user = User(
@@ -34,7 +32,7 @@ async def add_user(request: Request, admin: AdminDep, services: ServicesDep) -> 
     )
     if not await services.backends.accounts.add_user(user):
         raise ProblemError(HTTPStatus.CONFLICT, "name_taken", "There is a user of that name.")
-    _log.info("user.added", user_id=str(user.id), role=user.role, by=str(admin.user.id))
+    audit.record("user.add", "accepted", subject=str(user.id), role=user.role)
     return UserOut.of(user)
 
 
@@ -63,7 +61,7 @@ async def change_user(name: str, request: Request, admin: AdminDep, services: Se
     changed = await _changed(services, user, given)
     if not await services.backends.accounts.change_user(changed):
         raise ProblemError(HTTPStatus.CONFLICT, "conflict", "The user was changed by somebody else meanwhile.")
-    _log.info("user.changed", user_id=str(user.id), fields=sorted(given.model_fields_set), by=str(admin.user.id))
+    audit.record("user.change", "accepted", subject=str(user.id), fields=sorted(given.model_fields_set))
     return UserOut.of(changed)
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 
 import httpx
 import pytest
 
-from shared import log
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.support.callers import add_user
+from tests.support.log_lines import logged
 from tests.support.openai_server import OpenAIServer
 from tests.support.running import PASSWORD, serving, until, working
 
@@ -26,14 +25,8 @@ WRONG_PASSWORD, USERNAME, API_KEY = "canary-password", "canary-user", "sk-canary
 
 @pytest.fixture
 def lines() -> Iterator[io.StringIO]:
-    """Every line of this process from now on, as the services configure it, down to debug."""
-    root, stream = logging.getLogger(), io.StringIO()
-    before, level = root.handlers, root.level
-    log.configure(level="debug", service="tests", stream=stream)
-    yield stream
-    root.handlers = before
-    root.setLevel(level)
-    log.configure(level="info", service="tests")
+    with logged(level="debug") as stream:
+        yield stream
 
 
 @pytest.fixture
