@@ -5,6 +5,7 @@ A route that is missing here, or that is gone from the application, turns the te
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -84,7 +85,18 @@ RULES: dict[str, Rule] = {
     "POST /documents/{document_id}/cancel": _owner(200, S.PENDING),
     "POST /documents/{document_id}/process": _owner(202, S.FAILED),
     "POST /documents/{document_id}/uploaded": _owner(202),
+    "GET /folders": _rule(_CALLER, 200),
+    # A folder of somebody else is like an empty one.
+    "GET /folders/{path:path}/documents": _rule(_CALLER, 200),
+    "GET /folders/{path:path}/insights": _rule(_CALLER, 200),
     "GET /usage": _rule(_CALLER, 200),
+    # Those of the systems that came before.
+    "GET /documents/": _rule(_CALLER, 200),
+    "POST /documents/": _rule(_CALLER, 202, **_FILE),
+    "POST /documents/upload": _rule(_CALLER, 202, **_FILE),
+    "POST /upload": _rule(_CALLER, 202, **_FILE),
+    "GET /folder-insights/{path:path}/get_folder_files_metadata": _rule(_CALLER, 200),
+    "POST /folder-insights/{path:path}/get_folder_files_metadata": _rule(_CALLER, 200),
 }
 
 
@@ -97,6 +109,10 @@ class Route:
     def rule(self) -> str:
         """The name of its rule."""
         return f"{self.method} {self.path.removeprefix(PREFIX)}"
+
+    def at(self, **names: str) -> str:
+        """The path with these names in it; a KeyError for one that is new here."""
+        return re.sub(r"\{(\w+)(?::path)?\}", lambda match: names[match[1]], self.path)
 
 
 def routes_of(app: FastAPI) -> list[Route]:
