@@ -42,6 +42,7 @@ from shared import log
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
+from shared.profiles import load_profiles
 from shared.settings import Settings
 
 PREFIX = "/api/v1"
@@ -124,6 +125,7 @@ def assemble(settings: Settings, backends: Backends) -> Services:
         ),
         encoder=encoder,
         rate_limits=RateLimits.of(settings),
+        profiles=load_profiles(settings.profiles),
         upload_slots=asyncio.Semaphore(settings.upload_slots),
         clock=utc_now,
         new_id=uuid7,

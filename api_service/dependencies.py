@@ -25,6 +25,7 @@ from shared.accounts import Role
 from shared.bootstrap import Backends
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus
+from shared.profiles import Profiles
 from shared.settings import Settings
 
 _bearer = OAuth2PasswordBearer(tokenUrl="/api/v1/auth/login", auto_error=False)
@@ -42,6 +43,7 @@ class Services:
     hub: Hub
     encoder: Encoder
     rate_limits: RateLimits
+    profiles: Profiles
     upload_slots: asyncio.Semaphore
     clock: Clock
     new_id: NewId
@@ -132,6 +134,13 @@ def folder_path(raw: str) -> str:
     if len(folder) > MAX_FOLDER_CHARS or folder.count("/") >= MAX_FOLDER_LEVELS:
         raise invalid("folder", f"Must have at most {MAX_FOLDER_CHARS} characters in {MAX_FOLDER_LEVELS} levels.")
     return folder
+
+
+def known_profile(services: Services, name: str) -> str:
+    """The name of a profile. Raises ProblemError that lists those that there are."""
+    if name not in services.profiles.by_name:
+        raise invalid("profile", f"There is no such profile. There are: {', '.join(services.profiles.names)}.")
+    return name
 
 
 def status_filter(raw: str | None) -> DocumentStatus | None:

@@ -11,8 +11,9 @@ from uuid import UUID
 from api_service.multipart import Part
 from api_service.names import clean_name
 from shared import log
+from shared.analysis import RunOptions
 from shared.clock import Clock, NewId
-from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, advance, blob_prefix
+from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, Facts, advance, blob_prefix
 from shared.errors import (
     BackendUnavailableError,
     EmptyFileError,
@@ -99,11 +100,11 @@ class Intake:
                 await self.blobs.delete_prefix(document.prefix)
                 await self.documents.discard(document)
 
-    async def commit(self, document: Document, *, folder: str, process: bool) -> Document:
+    async def commit(self, document: Document, *, folder: str, process: bool, profile: str) -> Document:
         """Move a staged document on: to pending, with its message sent, or to uploaded when it is to wait."""
         if document.status is not DocumentStatus.UPLOADING:
             return document
-        changes = self._changes(document, folder=folder, process=process)
+        changes = self._changes(document, folder=folder, process=process, profile=profile)
         try:
             committed = await commit(self.documents, *changes)
         except MoveRefusedError:
@@ -170,9 +171,10 @@ class Intake:
             updated_at=now,
         )
 
-    def _changes(self, document: Document, *, folder: str, process: bool) -> list[Change]:
+    def _changes(self, document: Document, *, folder: str, process: bool, profile: str) -> list[Change]:
         now = self.clock()
-        uploaded = advance(document, DocumentStatus.UPLOADED, at=now, write_id=self.new_id(), folder=folder)
+        facts: Facts = {"folder": folder, "options": RunOptions(profile=profile)}
+        uploaded = advance(document, DocumentStatus.UPLOADED, at=now, write_id=self.new_id(), **facts)
         if not process:
             return [uploaded]
         return [uploaded, advance(uploaded.after, DocumentStatus.PENDING, at=now, write_id=self.new_id())]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Unpack
 from uuid import UUID
 
 from api_service.names import clean_name
+from shared.analysis import RunOptions
 from shared.clock import Clock, NewId
 from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, Facts, Failure, advance, blob_prefix
 from shared.errors import (
@@ -45,10 +46,11 @@ class PresignedUploads:
     new_id: NewId
 
     async def begin(
-        self, *, owner: UUID, filename: str, size: int, content_type: str, folder: str, process: bool
+        self, *, owner: UUID, filename: str, size: int, content_type: str, folder: str, process: bool, profile: str
     ) -> Begun:
         """Make the document's row and the form for its file. Raises IntakeError for what would be refused anyway."""
-        document = self._admit(owner=owner, filename=filename, size=size, content_type=content_type, folder=folder)
+        document = self._admit(owner=owner, filename=filename, size=size, content_type=content_type)
+        document = replace(document, folder=folder, options=RunOptions(profile=profile))
         await self.documents.insert(document)
         form = await self.blobs.upload_form(
             document.blob_key,
@@ -85,7 +87,7 @@ class PresignedUploads:
             await announce(moved, queue=self.queue, documents=self.documents, clock=self.clock)
         return moved
 
-    def _admit(self, *, owner: UUID, filename: str, size: int, content_type: str, folder: str) -> Document:
+    def _admit(self, *, owner: UUID, filename: str, size: int, content_type: str) -> Document:
         name = clean_name(filename)
         if name is None:
             raise MissingFilenameError
@@ -98,7 +100,7 @@ class PresignedUploads:
             id=document_id,
             owner=owner,
             filename=name,
-            folder=folder,
+            folder="",
             content_type=_agreed_type(name, content_type),
             size=size,
             sha256="",

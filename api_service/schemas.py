@@ -140,10 +140,14 @@ class PageOut(BaseModel):
 
 
 class DayUsageOut(BaseModel):
-    """One day's calls to one model. Ambiguous calls are among them; what those cost nobody knows."""
+    """One day's calls to one model by one profile, or one arm of a split, as `<split>/<arm>`.
+
+    Ambiguous calls are among them; what those cost nobody knows.
+    """
 
     day: date
     model: str
+    profile: str
     calls: int
     ambiguous: int
     cached: int
@@ -209,7 +213,7 @@ class ProcessIn(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    profile: str = "default"
+    profile: str | None = Field(None, max_length=64, description="The document's own when it is not given.")
     force: bool = False
 
 

@@ -35,7 +35,6 @@ from tests.support.documents import pdf
 from tests.support.staged import with_parts
 from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.assembly import assemble
-from worker_service.calls import Calls
 from worker_service.consumer import Consumer
 from worker_service.extractors import Extraction
 
@@ -47,7 +46,7 @@ SLOTS = 1
 class NothingToSay(OfflineAnalyzer):
     """An analyzer that takes no time."""
 
-    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
+    async def analyze(self, extraction: Extraction, **given: object) -> Report:  # noqa: ARG002
         return report()
 
 

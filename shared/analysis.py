@@ -56,12 +56,20 @@ class Analysis(_Part):
     language: str = Field(description="ISO 639-1 code of the document's main language.")
 
 
+class RunOptions(_Part):
+    """What a run was asked to do."""
+
+    profile: str = "default"
+
+
 class AnalyzerInfo(_Part):
     """Who made an analysis, precisely enough to make it again."""
 
     name: Literal["openai", "offline"]
     model: str
     profile: str = "default"
+    profile_version: str | None = None
+    arm: str | None = Field(None, description="The split that chose the profile, and its arm: `<split>/<arm>`.")
     prompt_version: str
     schema_version: str = SCHEMA_VERSION
 

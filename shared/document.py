@@ -5,13 +5,13 @@ The protocol is described in docs/delivery.md.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypedDict, Unpack
 from uuid import UUID
 
-from shared.analysis import Report
+from shared.analysis import Report, RunOptions
 from shared.errors import IllegalMoveError
 
 
@@ -77,7 +77,8 @@ class Document:
 
     `version` counts moves; `run` counts requests to process; `attempt` counts claims of this run; `send` counts
     queue messages of this run; `fence` only rises, and a worker's write carries the fence of its claim.
-    `due_at` is when somebody has to look at it; None when idle. `force` asks this run for a new result, not a kept one.
+    `due_at` is when somebody has to look at it; None when idle. `force` asks this run for a new result, not a kept one;
+    `options` are what else it was asked for.
     """
 
     id: UUID
@@ -107,6 +108,7 @@ class Document:
     report: Report | None = None
     failure: Failure | None = None
     force: bool = False
+    options: RunOptions = field(default_factory=RunOptions)
     created_at: datetime
     updated_at: datetime
 
@@ -177,6 +179,7 @@ class Facts(TypedDict, total=False):
     report: Report | None
     failure: Failure | None
     force: bool
+    options: RunOptions
 
 
 def advance(

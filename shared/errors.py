@@ -19,7 +19,7 @@
         ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
         ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMInvalidOutput
         │                         BudgetExceeded
-        ├── StageError            StageFailed StageTimeout
+        ├── StageError            StageFailed StageTimeout UnknownProfile
         └── DeliveryError         AttemptsExhausted DeadLettered
 
 A class's docstring is its default message. HTTP status is decided in `api_service/problems.py`,
@@ -257,7 +257,7 @@ class BudgetExceededError(AnalysisError):
 
 
 class StageError(DocumentError):
-    """A stage that was added to the pipeline could not do its part."""
+    """A part of the pipeline that was added by its operator could not do what it is for."""
 
 
 class StageFailedError(StageError):
@@ -270,6 +270,12 @@ class StageTimeoutError(StageError):
     """A stage of the pipeline took longer than allowed."""
 
     code = "stage_timeout"
+
+
+class UnknownProfileError(StageError):
+    """There is no such profile."""
+
+    code = "unknown_profile"
 
 
 class DeliveryError(DocumentError):

@@ -45,7 +45,8 @@ class Call:
     """One call to a model for one document, from the intent to the bill.
 
     `reserved_micro_usd` is the most that it may cost; `cost_micro_usd` is None until it is settled, or when the model
-    has no price. `error` is the public code of what went wrong.
+    has no price. `profile` is the profile, or the arm of a split, that asked; `error` is the public code of what went
+    wrong.
     """
 
     id: UUID
@@ -55,6 +56,7 @@ class Call:
     fence: int
     call_key: str
     model: str
+    profile: str = "default"
     started_at: datetime
     until: datetime
     state: CallState = CallState.INTENT
@@ -97,11 +99,12 @@ class StoredAnswer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayUsage:
-    """What a day's calls to one model came to. `cached` are the results that needed none, and `saved` what they cost
-    before; ambiguous calls are among the calls, but what they cost nobody knows."""
+    """What a day's calls to one model by one profile came to. `cached` are the results that needed none, and `saved`
+    what they cost before; ambiguous calls are among the calls, but what they cost nobody knows."""
 
     day: date
     model: str
+    profile: str = "default"
     calls: int = 0
     ambiguous: int = 0
     cached: int = 0

@@ -114,6 +114,9 @@ class Settings(BaseSettings):
     # What a document goes through, in order. Those of installed packages are named here too.
     stages: str = "extract,ocr,analyze"
 
+    # A folder of profiles beside the one that is shipped.
+    profiles: Path | None = None
+
     extraction_seconds: float = Field(25, gt=0)
     extraction_memory_bytes: int = Field(268_435_456, ge=67_108_864)
 

@@ -10,6 +10,7 @@ from uuid import uuid4
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.errors import ConfigurationError
+from shared.profiles import Profiles, load_profiles
 from shared.settings import Settings
 from worker_service.analyzers import Analyzer
 from worker_service.analyzers.chunks import ChunkCaps
@@ -27,7 +28,7 @@ from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
 from worker_service.stages import Stage
 from worker_service.stages.builtin import Analyze, Extract, Ocr
-from worker_service.stages.chosen import choose_stages
+from worker_service.stages.chosen import check_options, choose_stages
 from worker_service.upkeep import dead_letters_of, reconciler_of
 
 # A paragraph, so that a sentence that a cut goes through is read whole once.
@@ -67,10 +68,11 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
         size=min(settings.concurrency, os.cpu_count() or 1),
     )
     analyzer, in_flight = choose_analyzer(settings), InFlight()
-    stages = _stages(settings, sandbox, analyzer)
+    stages, profiles = _stages(settings, sandbox, analyzer), load_profiles(settings.profiles)
+    check_options(profiles, stages)
     job_seconds = sum(stage.seconds for stage in stages)
     handler = Handler(
-        pipeline=_pipeline(settings, backends, stages, in_flight),
+        pipeline=_pipeline(settings, backends, stages, profiles, in_flight),
         documents=backends.documents,
         queue=backends.queue,
         max_attempts=settings.max_attempts,
@@ -104,13 +106,16 @@ def _stages(settings: Settings, sandbox: Sandbox, analyzer: Analyzer) -> tuple[S
     return choose_stages(settings.stages, builtin)
 
 
-def _pipeline(settings: Settings, backends: Backends, stages: tuple[Stage, ...], in_flight: InFlight) -> Pipeline:
+def _pipeline(
+    settings: Settings, backends: Backends, stages: tuple[Stage, ...], profiles: Profiles, in_flight: InFlight
+) -> Pipeline:
     return Pipeline(
         documents=backends.documents,
         blobs=backends.blobs,
         stages=stages,
+        profiles=profiles,
         ledger=backends.ledger,
-        call_limits=_limits(settings),
+        call_limits=_limits(settings, profiles),
         in_flight=in_flight,
         breakers=Breakers(),
         holder=settings.instance_id or uuid4().hex,
@@ -133,12 +138,13 @@ def _consumer(settings: Settings, backends: Backends, handler: Handler, *, job_s
     )
 
 
-def _limits(settings: Settings) -> CallLimits:
+def _limits(settings: Settings, profiles: Profiles) -> CallLimits:
     """Raises ConfigurationError for a budget that nothing can be reckoned against."""
     budgets = (settings.llm_budget_document_usd, settings.llm_budget_day_usd)
-    priced = price_of(settings.openai_model, settings.llm_prices) is not None
-    if any(budgets) and settings.openai_api_key is not None and not priced:
-        raise ConfigurationError(f"A budget needs the price of {settings.openai_model} in DOCRELAY_LLM_PRICES.")
+    models = {profile.model or settings.openai_model for profile in profiles.by_name.values()}
+    unpriced = sorted(model for model in models if price_of(model, settings.llm_prices) is None)
+    if any(budgets) and settings.openai_api_key is not None and unpriced:
+        raise ConfigurationError(f"A budget needs the price of {unpriced[0]} in DOCRELAY_LLM_PRICES.")
     document, day = (None if usd is None else round(usd * 1_000_000) for usd in budgets)
     return CallLimits(attempts=settings.llm_max_attempts, document_micro_usd=document, day_micro_usd=day)
 

@@ -99,10 +99,7 @@ class CallLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calls:
-    """The paid calls for one claimed document.
-
-    `fingerprint` is part of every question's key; `asked` are the keys that were asked for.
-    """
+    """The paid calls for one claimed document, counted under `profile`; `fingerprint` is part of every key."""
 
     document: Document
     ledger: CallLedger
@@ -111,6 +108,7 @@ class Calls:
     new_id: NewId
     in_flight: InFlight = field(default_factory=InFlight)
     breakers: Breakers = field(default_factory=Breakers)
+    profile: str = "default"
     fingerprint: str = ""
     asked: list[str] = field(default_factory=list, repr=False, compare=False)
     # Calls of one document may run side by side, but each is weighed against all before it.
@@ -144,9 +142,8 @@ class Calls:
         )
 
     def _own(self, question: Question) -> Question:
-        if not self.fingerprint:
-            return question
-        return replace(question, key=hashlib.sha256(f"{self.fingerprint}{question.key}".encode()).hexdigest())
+        key = hashlib.sha256(f"{self.fingerprint}{question.key}".encode()).hexdigest()
+        return replace(question, key=key) if self.fingerprint else question
 
     async def _begin(self, question: Question, *, unknown: bool = False) -> Call | StoredAnswer:
         """The kept answer, or the call that the ledger has accepted."""
@@ -204,6 +201,7 @@ class Calls:
             fence=self.document.fence,
             call_key=question.key,
             model=question.model,
+            profile=self.profile,
             started_at=now,
             until=now + timedelta(seconds=question.timeout_seconds) + _SETTLE_GRACE + CLOCK_SKEW,
             reserved_micro_usd=_cost(question, *question.reserve_tokens) or 0,

@@ -13,6 +13,7 @@ from shared.document import Document, DocumentStatus, Facts, Lease, advance
 from shared.errors import HashMismatchError, MoveRefusedError, StageFailedError
 from shared.moves import commit
 from shared.ports import BlobStore, CallLedger, DocumentStore
+from shared.profiles import Profiles
 from worker_service.breaker import Breakers
 from worker_service.calls import CallLimits, Calls
 from worker_service.in_flight import InFlight
@@ -24,6 +25,7 @@ class Pipeline:
     documents: DocumentStore
     blobs: BlobStore
     stages: tuple[Stage, ...]
+    profiles: Profiles
     ledger: CallLedger
     call_limits: CallLimits
     in_flight: InFlight
@@ -42,7 +44,8 @@ class Pipeline:
 
         Raises DocumentError with the cause, MoveError when the claim is gone, BackendUnavailableError.
         """
-        work = Work(document=document, data=await self._read(document))
+        choice = self.profiles.choose(document.options.profile, document.id)
+        work = Work(document=document, data=await self._read(document), choice=choice)
         work = await self._through("processing", work, deadline=deadline)
         work = await self._keep_text(work)
         work = await self._through("analyzing", work, deadline=deadline)
@@ -109,9 +112,9 @@ class Pipeline:
         except MoveRefusedError:
             await self.blobs.delete_prefix(key)
             raise
-        return replace(work, document=document, paid_calls=self._calls(document, work.fingerprint))
+        return replace(work, document=document, paid_calls=self._calls(document, work))
 
-    def _calls(self, document: Document, fingerprint: str) -> Calls:
+    def _calls(self, document: Document, work: Work) -> Calls:
         return Calls(
             document=document,
             ledger=self.ledger,
@@ -120,7 +123,8 @@ class Pipeline:
             breakers=self.breakers,
             clock=self.clock,
             new_id=self.new_id,
-            fingerprint=fingerprint,
+            profile=work.choice.label,
+            fingerprint=work.fingerprint,
         )
 
     def _lease(self) -> Lease:

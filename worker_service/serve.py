@@ -23,7 +23,7 @@ async def serve(settings: Settings) -> None:
             stages = [stage.name for stage in worker.handler.pipeline.stages]
             _log.info(
                 "worker.started",
-                analyzer=worker.analyzer.info.name,
+                analyzer=worker.analyzer.name,
                 stages=stages,
                 concurrency=settings.concurrency,
             )

@@ -10,11 +10,12 @@ from fastapi.responses import JSONResponse
 
 from api_service import audit
 from api_service.bodies import described, read_body
-from api_service.dependencies import DocumentDep, IdempotencyKeyDep, Services, ServicesDep
+from api_service.dependencies import DocumentDep, IdempotencyKeyDep, Services, ServicesDep, known_profile
 from api_service.idempotency import KeyedRequest, answered, replayed
-from api_service.problems import invalid, not_found
+from api_service.problems import not_found
 from api_service.routes import problems
 from api_service.schemas import ProcessIn, StatusOut
+from shared.analysis import RunOptions
 from shared.document import Change, Document, DocumentStatus, Facts, advance
 from shared.errors import KeyTakenError
 from shared.idempotency import IdempotencyRecord, request_hash
@@ -36,13 +37,13 @@ router = APIRouter(prefix="/documents", tags=["documents"])
 async def process(
     request: Request, document: DocumentDep, services: ServicesDep, key: IdempotencyKeyDep
 ) -> JSONResponse:
-    """Start a new run of a document that waits, failed or was cancelled; of a completed one with `force`.
+    """Start a new run of a document that waits, failed or was cancelled; of a completed one with `force`,
+    or by another profile. Without `profile`, the document's own is used.
 
     What is under way already goes on: 202. What is completed stays so: 200. Nothing has to be uploaded again.
     """
     wanted = await read_body(request, ProcessIn)
-    if wanted.profile != "default":
-        raise invalid("profile", "There is no such profile. The only one is: default.")
+    profile = known_profile(services, wanted.profile or document.options.profile)
     asked = request_hash(wanted.model_dump())
     keyed = KeyedRequest(
         owner=document.owner,
@@ -54,7 +55,7 @@ async def process(
     if kept := await keyed.kept():
         return replayed(kept, request_hash=asked)
     try:
-        return await _start(document, services, keyed, force=wanted.force, asked=asked)
+        return await _start(document, services, keyed, force=wanted.force, profile=profile, asked=asked)
     except KeyTakenError:
         kept = await keyed.kept()
         if kept is None:
@@ -85,14 +86,16 @@ async def delete(document: DocumentDep, services: ServicesDep) -> Response:
 
 
 async def _start(
-    document: Document, services: Services, keyed: KeyedRequest, *, force: bool, asked: str
+    document: Document, services: Services, keyed: KeyedRequest, *, force: bool, profile: str, asked: str
 ) -> JSONResponse:
     started = False
 
     def to_pending(current: Document) -> Change | None:
         nonlocal started
-        started = not _under_way(current) and (force or current.status is not DocumentStatus.COMPLETED)
-        new_run: Facts = {"report": None, "failure": None, "force": force}
+        done = current.status is DocumentStatus.COMPLETED and current.options.profile == profile
+        started = not _under_way(current) and (force or not done)
+        options = RunOptions(profile=profile)
+        new_run: Facts = {"report": None, "failure": None, "force": force, "options": options}
         return _move(services, current, DocumentStatus.PENDING, **new_run) if started else None
 
     def record(current: Document) -> IdempotencyRecord | None:

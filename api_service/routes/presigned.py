@@ -10,12 +10,13 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, Field
 
 from api_service.bodies import described, read_body
-from api_service.dependencies import CallerDep, DocumentDep, ServicesDep, folder_path
+from api_service.dependencies import CallerDep, DocumentDep, ServicesDep, folder_path, known_profile
 from api_service.names import MAX_FOLDER_CHARS
 from api_service.problems import ProblemError
 from api_service.routes import problems
 from api_service.schemas import StatusOut
 from shared.errors import BlobMissingError
+from shared.profiles import DEFAULT
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 
@@ -26,6 +27,7 @@ class PresignedIn(BaseModel):
     content_type: str = Field("", max_length=255, description="Its extension decides when this is empty.")
     folder: str = Field("", max_length=MAX_FOLDER_CHARS)
     process: bool = True
+    profile: str = Field(DEFAULT, max_length=64)
 
 
 class PresignedOut(BaseModel):
@@ -53,6 +55,7 @@ async def begin_upload(request: Request, caller: CallerDep, services: ServicesDe
         content_type=asked.content_type,
         folder=folder_path(asked.folder),
         process=asked.process,
+        profile=known_profile(services, asked.profile),
     )
     return PresignedOut(
         id=begun.document.id, url=begun.form.url, fields=dict(begun.form.fields), expires_at=begun.expires_at

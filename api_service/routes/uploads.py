@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
 
 from api_service.auth import Caller
-from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep, folder_path
+from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep, folder_path, known_profile
 from api_service.idempotency import KeyedRequest, answered, replayed
 from api_service.intake import Refusal, Upload, digest
 from api_service.multipart import Part, oversized, read_parts
@@ -20,6 +20,7 @@ from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
 from shared.document import Document
 from shared.errors import DocrelayError
+from shared.profiles import DEFAULT
 from shared.settings import Settings
 
 router = APIRouter(prefix="/documents", tags=["documents"])
@@ -51,6 +52,7 @@ _BODY = {
 class _Options(TypedDict):
     folder: str
     process: bool
+    profile: str
 
 
 @router.post(
@@ -107,7 +109,9 @@ async def _stage(
     try:
         max_files = services.settings.max_files
         await services.intake.stage(upload, parts, owner=owner, max_files=max_files, key_hash=hashed)
-        return upload, _Options(folder=_folder(upload), process=_process(upload, default=process))
+        profile = known_profile(services, upload.fields.get("profile") or DEFAULT)
+        wanted = _process(upload, default=process)
+        return upload, _Options(folder=_folder(upload), process=wanted, profile=profile)
     except DocrelayError:
         # With a key the rows may be those of the same request sent twice: the other may need them.
         if hashed is None:
@@ -124,8 +128,6 @@ def _max_bytes(request: Request, services: Services) -> int:
 
 
 def _folder(upload: Upload) -> str:
-    if upload.fields.get("profile", "default") not in {"", "default"}:
-        raise invalid("profile", "There is no such profile. The only one is: default.")
     return folder_path(upload.fields.get("folder", ""))
 
 

@@ -164,9 +164,8 @@ async def test_file_replaced_after_it_was_checked_is_not_what_was_uploaded(me: C
 
 async def test_abandoned_upload_is_swept_with_its_file(own_settings: Settings, own_backends: Backends) -> None:
     uploads = assemble(own_settings, own_backends).presigned
-    begun = await uploads.begin(
-        owner=uuid4(), filename="a.pdf", size=len(PDF), content_type="", folder="", process=True
-    )
+    asked = {"filename": "a.pdf", "content_type": "", "folder": "", "profile": "default"}
+    begun = await uploads.begin(owner=uuid4(), size=len(PDF), process=True, **asked)
     await put({"url": begun.form.url, "fields": dict(begun.form.fields)})
     later = replace(reconciler_of(own_settings, own_backends), clock=lambda: utc_now() + timedelta(minutes=16))
     assert await later.sweep() == 1

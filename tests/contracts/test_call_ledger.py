@@ -334,12 +334,13 @@ async def test_answer_that_comes_after_the_erasure_is_billed_and_not_kept(backen
     assert await begin(backends, call_for(other, "b" * 64), limit=100) is A.BUDGET_SPENT
 
 
-async def test_usage_adds_up_by_day_and_model_and_outlives_its_documents(backends: Backends) -> None:
+async def test_usage_adds_up_by_day_model_and_profile_and_outlives_its_documents(backends: Backends) -> None:
     document = await analyzing(backends)
     call = await paid(backends, document)
     await paid(backends, document, key="o" * 64, model="gpt-4.1-mini")
     second = await analyzing(backends, document.owner)
     await backends.ledger.reuse(cached(second), saved=answer_of(call))
+    await paid(backends, document, key="p" * 64, profile="trial/a")
     bad, tomorrow = call_for(document, "b" * 64), call_for(document, "t" * 64, at=TODAY + timedelta(days=1))
     for one in (bad, tomorrow):
         await begin(backends, one)
@@ -349,6 +350,7 @@ async def test_usage_adds_up_by_day_and_model_and_outlives_its_documents(backend
     expected = [
         DayUsage(day=tomorrow.day, model="gpt-4.1", calls=1, ambiguous=1),
         DayUsage(day=call.day, model="gpt-4.1", calls=2, ambiguous=1, cached=1, saved_micro_usd=42, **bill),
+        DayUsage(day=call.day, model="gpt-4.1", profile="trial/a", calls=1, **bill),
         DayUsage(day=call.day, model="gpt-4.1-mini", calls=1, **bill),
     ]
     window = {"since": call.day, "until": tomorrow.day}

@@ -16,7 +16,7 @@ from aiobotocore.session import get_session
 
 from shared.adapters.aws import client_options
 from shared.adapters.sqs import SQSJobQueue
-from shared.analysis import AnalyzerInfo, Report
+from shared.analysis import Report
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.document import Document, DocumentStatus, blob_prefix
@@ -29,7 +29,6 @@ from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.running import until
 from tests.support.staged import with_parts
 from worker_service.assembly import assemble
-from worker_service.calls import Calls
 from worker_service.consumer import Consumer
 from worker_service.extractors import Extraction
 
@@ -48,7 +47,7 @@ class PlainText:
 class Model:
     """An analyzer that answers when it is let to, and notes what it was asked and how much of it at the same time."""
 
-    info: AnalyzerInfo = field(default_factory=lambda: report().analyzer)
+    name: str = "offline"
     error: Exception | None = None
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     texts: list[str] = field(default_factory=list)
@@ -59,7 +58,7 @@ class Model:
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
+    async def analyze(self, extraction: Extraction, **given: object) -> Report:  # noqa: ARG002
         self.texts.append(extraction.text)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)

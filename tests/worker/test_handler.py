@@ -17,7 +17,7 @@ from shared.adapters.aws import client_options
 from shared.adapters.postgres.connection import open_pool
 from shared.adapters.postgres.documents import PostgresDocumentStore
 from shared.adapters.sqs import SQSJobQueue
-from shared.analysis import AnalyzerInfo, Report
+from shared.analysis import Report
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.document import Change, Document, DocumentStatus, HistoryEntry, blob_prefix
@@ -37,7 +37,6 @@ from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.running import until
 from tests.support.staged import with_parts
 from worker_service.assembly import assemble
-from worker_service.calls import Calls
 from worker_service.consumer import Handler
 from worker_service.disposition import Ack, Disposition, Fail, Retry
 from worker_service.extractors import Extraction
@@ -97,13 +96,13 @@ class StepExtractor:
 @dataclass
 class StepAnalyzer:
     step: Step
-    info: AnalyzerInfo = field(default_factory=lambda: report().analyzer)
+    name: str = "offline"
 
     async def warm(self) -> None: ...
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
+    async def analyze(self, extraction: Extraction, **given: object) -> Report:  # noqa: ARG002
         await self.step()
         return report()
 

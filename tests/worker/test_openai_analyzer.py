@@ -19,7 +19,8 @@ from shared.bootstrap import Backends
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.chunks import ChunkCaps
-from worker_service.analyzers.openai import OUTPUT_TOKENS, RAISED_OUTPUT_TOKENS, OpenAIAnalyzer
+from worker_service.analyzers.openai import OpenAIAnalyzer
+from worker_service.analyzers.openai_questions import OUTPUT_TOKENS, RAISED_OUTPUT_TOKENS
 from worker_service.analyzers.prompt import PROMPT_VERSION
 from worker_service.extractors import Extraction
 

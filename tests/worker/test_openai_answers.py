@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from shared.analysis import Analysis
 from shared.errors import LLMInvalidOutputError, LLMRateLimitedError
 from worker_service.analyzers.openai_answers import Answer, failure
 from worker_service.calls import CallFailedError
@@ -49,7 +50,7 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
 def test_reasoning_and_comments_are_not_part_of_the_answer() -> None:
     thoughts: dict[str, object] = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}]}
     comment = message("I will now answer.", phase="commentary")
-    assert answer(thoughts, comment, message(json.dumps(ANALYSIS))).analysis().topics == ["pumps"]
+    assert answer(thoughts, comment, message(json.dumps(ANALYSIS))).parsed(Analysis).topics == ["pumps"]
 
 
 def test_answer_without_usage_is_read() -> None:
@@ -58,11 +59,11 @@ def test_answer_without_usage_is_read() -> None:
 
 def test_empty_answer_is_invalid_output() -> None:
     with pytest.raises(CallFailedError) as caught:
-        answer().analysis()
+        answer().parsed(Analysis)
     assert isinstance(caught.value.error, LLMInvalidOutputError)
 
 
 def test_rate_limit_inside_an_answer_is_a_rate_limit() -> None:
     with pytest.raises(CallFailedError) as caught:
-        answer(status="failed", error={"code": "rate_limit_exceeded"}).analysis()
+        answer(status="failed", error={"code": "rate_limit_exceeded"}).parsed(Analysis)
     assert isinstance(caught.value.error, LLMRateLimitedError)

@@ -14,7 +14,7 @@ from aiobotocore.session import get_session
 
 from shared.adapters.aws import client_options
 from shared.adapters.sqs import SQSJobQueue
-from shared.analysis import AnalyzerInfo, Report
+from shared.analysis import Report
 from shared.bootstrap import Backends, open_backends
 from shared.clock import utc_now, uuid7
 from shared.document import Document, DocumentStatus, blob_prefix
@@ -26,7 +26,6 @@ from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.runners import Lambda, Polling, Runner
 from tests.support.staged import with_parts
 from worker_service.assembly import Worker, assemble
-from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 S = DocumentStatus
@@ -43,7 +42,7 @@ class PlainText:
 class Model:
     """Notes what it is asked. It has each of `busy` come again once, and never answers to `forever`."""
 
-    info: AnalyzerInfo = field(default_factory=lambda: report().analyzer)
+    name: str = "offline"
     asked: list[str] = field(default_factory=list)
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -51,7 +50,7 @@ class Model:
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:  # noqa: ARG002
+    async def analyze(self, extraction: Extraction, **given: object) -> Report:  # noqa: ARG002
         self.asked.append(extraction.text)
         self.begun.set()
         if extraction.text == "busy" and self.asked.count("busy") == 1:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from shared.analysis import AnalyzerInfo, Coverage, Report
+from shared.analysis import Coverage, Report
+from shared.profiles import SHIPPED, Profile
 from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 
 class Analyzer(Protocol):
     @property
-    def info(self) -> AnalyzerInfo: ...
+    def name(self) -> str: ...
 
     async def warm(self) -> None:
         """Load what is slow to load, so that the first document does not wait for it."""
@@ -19,7 +20,9 @@ class Analyzer(Protocol):
 
     async def aclose(self) -> None: ...
 
-    async def analyze(self, extraction: Extraction, *, calls: Calls, timeout_seconds: float) -> Report:
+    async def analyze(
+        self, extraction: Extraction, *, calls: Calls, timeout_seconds: float, profile: Profile = SHIPPED
+    ) -> Report:
         """Return the whole report, receipts included. What costs money goes through `calls`.
 
         Raises AnalysisError with a named cause, never anything of the vendor's; and what `calls` raises.

@@ -1,4 +1,4 @@
-"""What one answer of either of OpenAI's APIs comes to: an analysis, or a failure with its cause. No network here.
+"""What one answer of either of OpenAI's APIs comes to: what was asked for, or a failure and its cause. No network here.
 
 Our own view of the wire, because the SDK builds its models unchecked and its parser drops the bill of a bad answer.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from shared.analysis import Analysis
 from shared.errors import (
     AnalysisError,
     LLMAuthError,
@@ -22,6 +22,8 @@ from shared.errors import (
     LLMUnavailableError,
 )
 from worker_service.calls import CallFailedError
+
+Schema = TypeVar("Schema", bound=BaseModel)
 
 AS_OFTEN_AS_ALLOWED = 1_000
 _MAX_RETRY_AFTER_SECONDS = 3_600.0
@@ -73,8 +75,8 @@ class ChatAnswer(BaseModel):
         usage = self.usage or _ChatTokens()
         return Tokens(input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
 
-    def analysis(self) -> Analysis:
-        """Return the analysis in this answer. Raises CallFailedError."""
+    def parsed(self, schema: type[Schema]) -> Schema:
+        """Return what this answer says. Raises CallFailedError."""
         if not self.choices:
             raise invalid()
         choice = self.choices[0]
@@ -84,7 +86,7 @@ class ChatAnswer(BaseModel):
             raise CallFailedError(LLMRefusedError(_FILTERED))
         if choice.finish_reason == "length":
             raise CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
-        return _parsed(choice.message.content or "")
+        return _parsed(choice.message.content or "", schema)
 
 
 class _Part(BaseModel):
@@ -123,8 +125,8 @@ class Answer(BaseModel):
     def tokens(self) -> Tokens:
         return self.usage or Tokens()
 
-    def analysis(self) -> Analysis:
-        """Return the analysis in this answer. Raises CallFailedError."""
+    def parsed(self, schema: type[Schema]) -> Schema:
+        """Return what this answer says. Raises CallFailedError."""
         if self.status == "failed":
             raise self._failed()
         parts = [part for item in self.output if _is_final(item) for part in item.content or ()]
@@ -132,7 +134,7 @@ class Answer(BaseModel):
             raise CallFailedError(LLMRefusedError())
         if self.status == "incomplete":
             raise self._incomplete()
-        return _parsed("".join(part.text for part in parts if part.type == "output_text"))
+        return _parsed("".join(part.text for part in parts if part.type == "output_text"), schema)
 
     def _failed(self) -> CallFailedError:
         if self.error and self.error.code == "rate_limit_exceeded":
@@ -145,9 +147,9 @@ class Answer(BaseModel):
         return CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
 
 
-def _parsed(text: str) -> Analysis:
+def _parsed(text: str, schema: type[Schema]) -> Schema:
     try:
-        return Analysis.model_validate_json(text)
+        return schema.model_validate_json(text)
     except ValidationError:
         raise invalid() from None
 
@@ -157,7 +159,7 @@ def _is_final(item: _Item) -> bool:
 
 
 def invalid(message: str | None = None) -> CallFailedError:
-    """An answer that is no analysis; a second one may be."""
+    """An answer that is not what was asked for; a second one may be."""
     return CallFailedError(LLMInvalidOutputError(message), retries=1)
 
 

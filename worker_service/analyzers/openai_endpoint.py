@@ -7,15 +7,14 @@ The only module that knows the SDK, which it imports by `open` and not before: i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 from uuid import UUID
 
-from shared.analysis import Analysis
 from shared.errors import LLMTimeoutError, LLMUnavailableError
-from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, failure, invalid
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Schema, failure, invalid
 from worker_service.calls import CallFailedError
 
 if TYPE_CHECKING:
@@ -26,15 +25,22 @@ Api = Literal["responses", "chat"]
 
 # A hundred times what an analysis is.
 _MAX_ANSWER_BYTES = 4_194_304
-_SCHEMA_NAME = "analysis"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Prompt:
-    """The instructions, and what they are about as a message of its own."""
+class Prompt(Generic[Schema]):
+    """The instructions, and what they are about as a message of its own, for one model.
 
+    `schema` is what is asked for, and `accept` looks at it: it returns what is kept, or raises CallFailedError.
+    `parameters` are what else the answer depends on.
+    """
+
+    model: str
     instructions: str
     content: str
+    parameters: Mapping[str, Any]
+    schema: type[Schema]
+    accept: Callable[[Schema], Schema]
 
     @property
     def messages(self) -> list[dict[str, str]]:
@@ -42,10 +48,9 @@ class Prompt:
 
 
 class Endpoint:
-    def __init__(self, *, api_key: str, base_url: str | None, model: str, api: Api) -> None:
+    def __init__(self, *, api_key: str, base_url: str | None, api: Api) -> None:
         self._api_key = api_key
         self._base_url = base_url
-        self.model = model
         self._api = api
         self._client: AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
@@ -62,7 +67,7 @@ class Endpoint:
             await self._client.close()
 
     async def ask(
-        self, prompt: Prompt, *, output_tokens: int, timeout_seconds: float, call_id: UUID
+        self, prompt: Prompt[Any], *, output_tokens: int, timeout_seconds: float, call_id: UUID
     ) -> Answer | ChatAnswer:
         """Make one call. Raises CallFailedError."""
         client = await self.open()
@@ -95,23 +100,24 @@ class Endpoint:
         _ = client.responses.with_streaming_response.create, client.chat.completions.with_streaming_response.create
         return client
 
-    def _request(self, client: AsyncOpenAI, prompt: Prompt, output_tokens: int) -> Any:
+    def _request(self, client: AsyncOpenAI, prompt: Prompt[Any], output_tokens: int) -> Any:
         """What is asked in either API's words; the answer is streamed so that its size can be bounded."""
-        schema = {"name": _SCHEMA_NAME, "strict": True, "schema": Analysis.model_json_schema()}
+        name, schema = prompt.schema.__name__.lower(), prompt.schema.model_json_schema()
+        described = {"name": name, "strict": True, "schema": schema}
         if self._api == "responses":
             return partial(
                 client.responses.with_streaming_response.create,
-                model=self.model,
+                model=prompt.model,
                 input=prompt.messages,
-                text={"format": {"type": "json_schema", **schema}},
+                text={"format": {"type": "json_schema", **described}},
                 max_output_tokens=output_tokens,
                 store=False,
             )
         return partial(
             client.chat.completions.with_streaming_response.create,
-            model=self.model,
+            model=prompt.model,
             messages=prompt.messages,
-            response_format={"type": "json_schema", "json_schema": schema},
+            response_format={"type": "json_schema", "json_schema": described},
             # The name that servers other than OpenAI's know.
             max_tokens=output_tokens,
         )

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 from shared.analysis import Report, StageResult
 from shared.document import Document
 from shared.errors import NoTextError, StageFailedError
+from shared.profiles import SHIPPED, Choice
 from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
@@ -25,12 +26,14 @@ Phase = Literal["processing", "analyzing"]
 class Work:
     """What is known of a claimed document so far; each stage returns it with more in it.
 
-    `unread` is why there is no text yet: a later stage may find some. `results` are what added stages have found, by
-    their names. `fingerprint` is made of the added stages that had a say so far: it is part of the key of every call.
+    `choice` is the profile that it is analyzed by. `unread` is why there is no text yet: a later stage may find some.
+    `results` are what added stages have found, by their names. `fingerprint` is made of the added stages that had a say
+    so far: it is part of the key of every call.
     """
 
     document: Document
     data: bytes
+    choice: Choice = field(default_factory=lambda: Choice(profile=SHIPPED))
     extraction: Extraction | None = None
     unread: NoTextError | None = None
     report: Report | None = None
@@ -49,6 +52,10 @@ class Work:
         if self.paid_calls is None:
             raise StageFailedError("A stage may call a model only when the document is analyzing.")
         return self.paid_calls
+
+    def options(self, stage: Stage) -> Mapping[str, JsonValue]:
+        """What the profile says about a stage."""
+        return self.choice.profile.stages.get(stage.name, {})
 
     def with_text(self, text: str) -> Work:
         """The same with another text, which is the one that is kept and analyzed."""

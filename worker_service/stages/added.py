@@ -68,8 +68,8 @@ class Added(Stage):
 
     def _signed(self, work: Work) -> Work:
         """From here on, what is asked of a model is another question than without this stage."""
-        parts = [work.fingerprint, self.name, self.version]
-        fingerprint = hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        parts = [work.fingerprint, self.name, self.version, work.options(self)]
+        fingerprint = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
         calls = replace(work.paid_calls, fingerprint=fingerprint) if work.paid_calls else None
         return replace(work, fingerprint=fingerprint, paid_calls=calls)
 

@@ -75,5 +75,8 @@ class Analyze(Stage):
 
     async def run(self, work: Work, *, seconds: float) -> Work:
         assert work.extraction is not None, "the pipeline has looked"
-        report = await self.analyzer.analyze(work.extraction, calls=work.calls, timeout_seconds=seconds)
-        return replace(work, report=report)
+        report = await self.analyzer.analyze(
+            work.extraction, calls=work.calls, timeout_seconds=seconds, profile=work.choice.profile
+        )
+        analyzer = report.analyzer.model_copy(update={"arm": work.choice.arm})
+        return replace(work, report=report.model_copy(update={"analyzer": analyzer}))

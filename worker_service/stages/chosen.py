@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from shared import log
 from shared.errors import ConfigurationError
+from shared.profiles import Profiles
 from worker_service.stages import Stage
 from worker_service.stages.added import Added
 
@@ -33,6 +34,16 @@ def choose_stages(setting: str, builtin: Iterable[Stage]) -> tuple[Stage, ...]:
     stages = tuple(Added(_loaded(theirs[name])) if name in theirs else ours[name] for name in names)
     _check_order(stages)
     return stages
+
+
+def check_options(profiles: Profiles, stages: Iterable[Stage]) -> None:
+    """Raises ConfigurationError for a profile with options that no stage would read."""
+    added = {stage.name for stage in stages if isinstance(stage, Added)}
+    for profile in profiles.by_name.values():
+        if unread := sorted(profile.stages.keys() - added):
+            raise ConfigurationError(
+                f"The profile {profile.name} has options for {unread[0]}, which is no added stage of DOCRELAY_STAGES."
+            )
 
 
 def _offered(names: Iterable[str]) -> Mapping[str, EntryPoint]:

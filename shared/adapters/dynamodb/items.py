@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from shared.adapters.dynamodb.expressions import Item, Key, Value, Values, iso, plain
-from shared.analysis import Report
+from shared.analysis import Report, RunOptions
 from shared.document import Change, Document, DocumentStatus, Failure, HistoryEntry, Lease
 from shared.events import DELETED, FEED_KEPT_FOR, FeedEvent, FeedHead
 
@@ -36,7 +36,7 @@ _TRIM_GRACE = timedelta(days=7)
 TOMBSTONE: Values = {
     **dict.fromkeys(("filename", "folder", "sha256", "blob_key"), ""),
     **dict.fromkeys(("text_key", "report", "pages", "words", "title", "author", "authored_at")),
-    **dict.fromkeys(("failure_code", "failure_detail")),
+    **dict.fromkeys(("options", "failure_code", "failure_detail")),
     "size": 0,
 }
 
@@ -94,6 +94,8 @@ def document_values(document: Document) -> dict[str, Value | None]:
         "failure_code": failure.code if failure else None,
         "failure_detail": failure.detail if failure else None,
         "report": packed(report.model_dump(mode="json")) if report else None,
+        # A run that was asked for nothing in particular, as most are, has none.
+        "options": packed(document.options.model_dump(mode="json")) if document.options != RunOptions() else None,
         "list_order": None if deleting else list_order(document.created_at, document.id),
     }
 
@@ -106,6 +108,7 @@ def document_from(stored: Item) -> Document:
         **{name: datetime.fromisoformat(values[name]) for name in _TIMES},
     }
     holder, code, report = values.get("lease_holder"), values.get("failure_code"), values.get("report")
+    options = values.get("options")
     return Document(
         id=id_in(values),
         status=DocumentStatus(values["status"]),
@@ -115,6 +118,7 @@ def document_from(stored: Item) -> Document:
         lease=Lease(holder=holder, until=datetime.fromisoformat(values["lease_until"])) if holder else None,
         failure=Failure(code=code, detail=values["failure_detail"]) if code else None,
         report=Report.model_validate(unpacked(report)) if report else None,
+        options=RunOptions.model_validate(unpacked(options) if options else {}),
     )
 
 

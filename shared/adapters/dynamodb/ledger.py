@@ -55,12 +55,13 @@ class DynamoDBCallLedger:
     async def usage(self, owner: UUID | None, *, since: date, until: date) -> list[DayUsage]:
         partitions = ledger_items.usage_partitions(owner)
         found = await asyncio.gather(*(self._days(one, since, until) for one in partitions))
-        totals: dict[tuple[date, str], DayUsage] = {}
+        totals: dict[tuple[date, str, str], DayUsage] = {}
         for part in (part for days in found for part in days):
-            so_far = totals.get((part.day, part.model), DayUsage(day=part.day, model=part.model))
+            key = (part.day, part.model, part.profile)
+            so_far = totals.get(key, DayUsage(day=part.day, model=part.model, profile=part.profile))
             summed = {name: getattr(so_far, name) + getattr(part, name) for name in ledger_items.USAGE_COUNTS}
-            totals[part.day, part.model] = changed(so_far, **summed)
-        return sorted(totals.values(), key=lambda usage: (-usage.day.toordinal(), usage.model))
+            totals[key] = changed(so_far, **summed)
+        return sorted(totals.values(), key=lambda usage: (-usage.day.toordinal(), usage.model, usage.profile))
 
     async def begin(self, call: Call, *, replace: bool, day_limit_micro_usd: int | None) -> Admission:
         actions = _intent(call, replace=replace, limit=day_limit_micro_usd)
@@ -257,7 +258,7 @@ def _keeping(call: Call, keep: StoredAnswer, *, replace: bool) -> list[Action]:
 
 
 def _count(call: Call, counts: Mapping[str, int]) -> list[Action]:
-    facts: dict[str, Any] = {"model": call.model, "ttl": ledger_items.day_ttl(call)}
+    facts: dict[str, Any] = {"model": call.model, "profile": call.profile, "ttl": ledger_items.day_ttl(call)}
     return [("Update", add(key, counts, facts)) for key in ledger_items.usage_keys(call)]
 
 

@@ -12,7 +12,7 @@ from shared.adapters.dynamodb.expressions import Item, Key, Value, plain
 from shared.ledger import ANSWER_KEPT_FOR, Call, CallState, DayUsage, StoredAnswer
 
 SHARDS = 8
-USAGE_COUNTS = tuple(field.name for field in fields(DayUsage) if field.name not in {"day", "model"})
+USAGE_COUNTS = tuple(field.name for field in fields(DayUsage) if field.name not in {"day", "model", "profile"})
 _IDS = ("id", "owner", "document_id")
 _TIMES = ("started_at", "until", "ended_at")
 # More than a year, for a comparison with the year before.
@@ -51,7 +51,8 @@ def budget_key(owner: UUID, day: date) -> Key:
 
 def usage_keys(call: Call) -> tuple[Key, Key]:
     """Where a day's numbers are kept: the owner's, and everybody's, which are spread because everybody writes them."""
-    sort = f"{call.day.isoformat()}#{call.model}"
+    # Of most, the profile is not said: so were the rows before there were any.
+    sort = f"{call.day.isoformat()}#{call.model}" + (f"#{call.profile}" if call.profile != "default" else "")
     return items.key(f"B#{call.owner}", sort), items.key(f"B#ALL#{call.id.int % SHARDS}", sort)
 
 
@@ -62,7 +63,8 @@ def usage_partitions(owner: UUID | None) -> list[str]:
 def usage_from(stored: Item) -> DayUsage:
     values = plain(stored)
     counts = {name: values.get(name, 0) for name in USAGE_COUNTS}
-    return DayUsage(day=date.fromisoformat(values["SK"].partition("#")[0]), model=values["model"], **counts)
+    day, profile = date.fromisoformat(values["SK"].partition("#")[0]), values.get("profile", "default")
+    return DayUsage(day=day, model=values["model"], profile=profile, **counts)
 
 
 def call_values(call: Call) -> dict[str, Value | None]:

@@ -68,7 +68,7 @@ _ENTOMB = """
 WITH tomb AS (
     UPDATE documents
     SET filename = '', folder = '', sha256 = '', blob_key = '', text_key = NULL, report = NULL, pages = NULL,
-        words = NULL, title = NULL, author = NULL, authored_at = NULL, failure_code = NULL,
+        words = NULL, title = NULL, author = NULL, authored_at = NULL, options = NULL, failure_code = NULL,
         failure_detail = NULL, size = 0, due_at = %(until)s
     WHERE id = %(id)s AND status = 'deleting'
     RETURNING id, owner

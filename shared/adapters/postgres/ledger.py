@@ -37,7 +37,7 @@ _SUPERSEDE = """
 UPDATE llm_calls SET state = 'ambiguous', ended_at = %(started_at)s
 WHERE owner = %(owner)s AND call_key = %(call_key)s AND state = 'intent'
   AND ((document_id = %(document_id)s AND fence < %(fence)s) OR until <= %(started_at)s)
-RETURNING owner, (started_at AT TIME ZONE 'UTC')::date AS day, model
+RETURNING owner, (started_at AT TIME ZONE 'UTC')::date AS day, model, profile
 """
 _GIVE_UP = "UPDATE llm_budgets SET open_calls = open_calls - 1 WHERE owner = %(owner)s AND day = %(day)s"
 _INTEND = f"""
@@ -76,11 +76,11 @@ UPDATE llm_budgets SET committed_micro_usd = committed_micro_usd + %(correction)
 WHERE owner = %(owner)s AND day = %(day)s
 """
 _COUNT = """
-INSERT INTO llm_usage AS so_far (owner, day, model, calls, ambiguous, cached, input_tokens, output_tokens,
+INSERT INTO llm_usage AS so_far (owner, day, model, profile, calls, ambiguous, cached, input_tokens, output_tokens,
                                  cost_micro_usd, saved_micro_usd)
-VALUES (%(owner)s, %(day)s, %(model)s, %(calls)s, %(ambiguous)s, %(cached)s, %(input_tokens)s, %(output_tokens)s,
-        %(cost)s, %(saved)s)
-ON CONFLICT (owner, day, model) DO UPDATE
+VALUES (%(owner)s, %(day)s, %(model)s, %(profile)s, %(calls)s, %(ambiguous)s, %(cached)s, %(input_tokens)s,
+        %(output_tokens)s, %(cost)s, %(saved)s)
+ON CONFLICT (owner, day, model, profile) DO UPDATE
 SET calls = so_far.calls + excluded.calls, ambiguous = so_far.ambiguous + excluded.ambiguous,
     cached = so_far.cached + excluded.cached, input_tokens = so_far.input_tokens + excluded.input_tokens,
     output_tokens = so_far.output_tokens + excluded.output_tokens,
@@ -95,12 +95,13 @@ WHERE NOT EXISTS (
 )
 """  # noqa: S608
 _USAGE = """
-SELECT day, model, sum(calls)::bigint AS calls, sum(ambiguous)::bigint AS ambiguous, sum(cached)::bigint AS cached,
+SELECT day, model, profile, sum(calls)::bigint AS calls, sum(ambiguous)::bigint AS ambiguous,
+       sum(cached)::bigint AS cached,
        sum(input_tokens)::bigint AS input_tokens, sum(output_tokens)::bigint AS output_tokens,
        sum(cost_micro_usd)::bigint AS cost_micro_usd, sum(saved_micro_usd)::bigint AS saved_micro_usd
 FROM llm_usage
 WHERE (%(owner)s::uuid IS NULL OR owner = %(owner)s) AND day BETWEEN %(since)s AND %(until)s
-GROUP BY day, model ORDER BY day DESC, model
+GROUP BY day, model, profile ORDER BY day DESC, model, profile
 """
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from psycopg.types.json import Jsonb
 
 from shared.adapters.postgres.connection import Row
-from shared.analysis import Report
+from shared.analysis import Report, RunOptions
 from shared.document import Change, Document, DocumentStatus, Failure, HistoryEntry, Lease
 from shared.events import DELETED, FeedEvent
 
@@ -15,7 +15,7 @@ from shared.events import DELETED, FeedEvent
 COLUMNS = (
     "id", "owner", "filename", "folder", "content_type", "size", "sha256", "blob_key", "status", "version", "run",
     "attempt", "send", "fence", "lease_holder", "lease_until", "write_id", "due_at", "pages", "words", "title",
-    "author", "authored_at", "text_key", "report", "failure_code", "failure_detail", "force", "created_at",
+    "author", "authored_at", "text_key", "report", "failure_code", "failure_detail", "force", "options", "created_at",
     "updated_at",
 )
 # fmt: on
@@ -31,6 +31,8 @@ def document_row(document: Document) -> dict[str, Any]:
         "failure_code": failure and failure.code,
         "failure_detail": failure and failure.detail,
         "report": report and Jsonb(report.model_dump(mode="json")),
+        # A run that was asked for nothing in particular, as most are, has none.
+        "options": Jsonb(document.options.model_dump(mode="json")) if document.options != RunOptions() else None,
     }
 
 
@@ -38,12 +40,13 @@ def document_from(row: Row) -> Document:
     values = {column: row[column] for column in COLUMNS}
     holder, until = values.pop("lease_holder"), values.pop("lease_until")
     code, detail = values.pop("failure_code"), values.pop("failure_detail")
-    report = values.pop("report")
+    report, options = values.pop("report"), values.pop("options")
     return Document(
         **values | {"status": DocumentStatus(values["status"])},
         lease=Lease(holder=holder, until=until) if holder else None,
         failure=Failure(code=code, detail=detail) if code else None,
         report=Report.model_validate(report) if report else None,
+        options=RunOptions.model_validate(options or {}),
     )
 
 

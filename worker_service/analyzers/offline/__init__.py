@@ -9,6 +9,7 @@ import asyncio
 
 from shared.analysis import Analysis, AnalyzerInfo, Report, Usage
 from shared.errors import LLMTimeoutError
+from shared.profiles import SHIPPED, Profile
 from worker_service.analyzers import coverage_of
 from worker_service.analyzers.offline.actions import action_items_of
 from worker_service.analyzers.offline.classification import classify
@@ -29,9 +30,13 @@ MAX_CHARS = 1_000_000
 class OfflineAnalyzer:
     """Extracts and counts where a model would write: every summary sentence is the document's own."""
 
-    @property
-    def info(self) -> AnalyzerInfo:
-        return AnalyzerInfo(name="offline", model=MODEL, prompt_version="none")
+    name = "offline"
+
+    def info(self, profile: Profile) -> AnalyzerInfo:
+        """A profile's prompt and model are for models."""
+        return AnalyzerInfo(
+            name="offline", model=MODEL, profile=profile.name, profile_version=profile.version, prompt_version="none"
+        )
 
     async def warm(self) -> None:
         """Load the language model in a thread, so that the first document does not wait for it."""
@@ -46,6 +51,7 @@ class OfflineAnalyzer:
         *,
         calls: Calls,  # noqa: ARG002 - the port has it; there is nothing to pay for here
         timeout_seconds: float,
+        profile: Profile = SHIPPED,
     ) -> Report:
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -53,7 +59,7 @@ class OfflineAnalyzer:
         except TimeoutError:
             raise LLMTimeoutError("The analysis took longer than allowed.") from None
         coverage = coverage_of(extraction, chars_analyzed=min(len(extraction.text), MAX_CHARS))
-        return Report(analysis=analysis, analyzer=self.info, coverage=coverage, usage=Usage())
+        return Report(analysis=analysis, analyzer=self.info(profile), coverage=coverage, usage=Usage())
 
 
 def analysis_of(text: str) -> Analysis:

@@ -1,0 +1,144 @@
+"""Questions to a model: each asked through the ledger until there is an answer, a cause, or no time left.
+
+Knows not what is asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from shared import log
+from shared.analysis import SCHEMA_VERSION
+from shared.errors import LLMTimeoutError, ModelRestingError
+from shared.ledger import call_key
+from worker_service.analyzers.chunks import tokens_of
+from worker_service.analyzers.openai_answers import CutOffError, Schema, Tokens
+from worker_service.analyzers.openai_endpoint import Endpoint, Prompt
+from worker_service.analyzers.prompt import PROMPT_VERSION
+from worker_service.calls import Answered, CallFailedError, Calls, Question
+from worker_service.pricing import price_of
+
+# An analysis takes about 500 tokens, but a reasoning model's thoughts count too.
+OUTPUT_TOKENS = 8_000
+RAISED_OUTPUT_TOKENS = 16_000
+# The instructions and the schema.
+FIXED_INPUT_TOKENS = 1_500
+
+_logger = log.get(__name__)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Asking:
+    """One question under way: what was tried so far, and until when (on the monotonic clock) it may go on."""
+
+    prompt: Prompt[Any]
+    deadline: float
+    calls_allowed: int
+    output_limit: int = OUTPUT_TOKENS
+    calls: int = 0
+    failures: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def seconds_left(self) -> float:
+        return self.deadline - time.monotonic()
+
+    @property
+    def seconds_for_a_call(self) -> float:
+        """An equal share of what is left, so that a call that hangs leaves time for the next one."""
+        return self.seconds_left / (self.calls_allowed - self.calls)
+
+    def may_retry(self, failed: CallFailedError) -> bool:
+        self.failures[failed.error.code] += 1
+        if isinstance(failed, CutOffError):
+            self.output_limit = RAISED_OUTPUT_TOKENS
+        return self.calls < self.calls_allowed and self.failures[failed.error.code] <= failed.retries
+
+
+class Questioner:
+    """Asks over one endpoint. `prices` are USD per million input and output tokens by model-name prefix."""
+
+    def __init__(
+        self, endpoint: Endpoint, *, prices: Mapping[str, tuple[float, float]], backoff_seconds: float
+    ) -> None:
+        self._endpoint = endpoint
+        self._prices = prices
+        self._backoff_seconds = backoff_seconds
+
+    async def ask(self, calls: Calls, prompt: Prompt[Schema], deadline: float) -> Schema:
+        """Return the answer, by a deadline on the monotonic clock. Raises AnalysisError and what `calls` raises."""
+        asking = _Asking(prompt=prompt, deadline=deadline, calls_allowed=calls.limits.attempts)
+        while asking.seconds_left > 0:
+            try:
+                kept = await calls.once(self._question(asking), partial(self._call, asking))
+            except CallFailedError as failed:
+                backoff_seconds = self._backoff_seconds * 2 ** (asking.calls - 1) * random.uniform(0.5, 1.5)  # noqa: S311
+                pause_seconds = max(backoff_seconds, failed.wait_seconds)
+                if not asking.may_retry(failed):
+                    # The cause stays behind: a vendor's message may quote the document or the key.
+                    raise failed.error from None
+                if asking.seconds_left <= pause_seconds:
+                    raise _out_of_time(failed) from None
+            else:
+                return prompt.schema.model_validate_json(kept.answer)
+            await asyncio.sleep(pause_seconds)
+        raise LLMTimeoutError
+
+    def _question(self, asking: _Asking) -> Question:
+        prompt = asking.prompt
+        return Question(
+            key=call_key(
+                model=prompt.model,
+                prompt_version=PROMPT_VERSION,
+                schema_version=SCHEMA_VERSION,
+                parameters=prompt.parameters,
+                text=prompt.content,
+            ),
+            model=prompt.model,
+            price=price_of(prompt.model, self._prices),
+            reserve_tokens=(FIXED_INPUT_TOKENS + tokens_of(prompt.content), asking.output_limit),
+            timeout_seconds=asking.seconds_for_a_call,
+        )
+
+    async def _call(self, asking: _Asking, call_id: UUID) -> Answered:
+        started = time.monotonic()
+        cause, status, tokens = "cancelled", None, Tokens()
+        timeout_seconds = asking.seconds_for_a_call
+        asking.calls += 1
+        try:
+            answer = await self._endpoint.ask(
+                asking.prompt, output_tokens=asking.output_limit, timeout_seconds=timeout_seconds, call_id=call_id
+            )
+            status, tokens = 200, answer.tokens
+            accepted = asking.prompt.accept(answer.parsed(asking.prompt.schema))
+            cause = "ok"
+        except CallFailedError as failed:
+            cause, status = failed.error.code, failed.status or status
+            failed.input_tokens, failed.output_tokens = tokens.input_tokens, tokens.output_tokens
+            raise
+        finally:
+            _logger.info(
+                "llm.called",
+                call_id=str(call_id),
+                model=asking.prompt.model,
+                cause=cause,
+                status=status,
+                duration_seconds=round(time.monotonic() - started, 3),
+                input_tokens=tokens.input_tokens,
+                output_tokens=tokens.output_tokens,
+            )
+        return Answered(text=accepted.model_dump_json(), **tokens.model_dump())
+
+
+def _out_of_time(failed: CallFailedError) -> Exception:
+    """The document is released when the API itself asked for more time than there is; else the cause stands."""
+    if failed.wait_seconds:
+        return ModelRestingError(retry_after_seconds=failed.wait_seconds)
+    return failed.error
