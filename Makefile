@@ -1,6 +1,6 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench eval fuzz storm chaos mutants deploy-test test-localstack lock clean
+.PHONY: help setup dev test check format bench eval fuzz fuzz-api openapi storm chaos mutants deploy-test test-localstack lock clean
 
 PYTHON ?= python3
 PYTHON313 ?= python3.13
@@ -52,6 +52,14 @@ FUZZ_MINUTES ?= 10
 
 fuzz: setup ## Mutate documents for FUZZ_MINUTES and see that each ends as text or with its cause
 	$(BIN)/python tests/chaos/fuzz_extraction.py --minutes $(FUZZ_MINUTES)
+
+FUZZ_EXAMPLES ?= 30
+
+fuzz-api: setup ## Send generated requests to every route of a running stack (FUZZ_EXAMPLES each) and check every answer
+	$(BIN)/python -m tests.chaos.fuzz_api --examples $(FUZZ_EXAMPLES)
+
+openapi: setup ## Write docs/openapi.json, the API's description
+	$(BIN)/python -m tests.support.openapi_document > docs/openapi.json
 
 # The emulator's DynamoDB is slower than the real one by far: fewer events for it.
 storm: setup ## Cut connections of the stream and kill API processes for many minutes, and count what clients miss

@@ -13,7 +13,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, FastAPI
 from starlette.types import Receive, Scope, Send
 
-from api_service import docs_page, problems
+from api_service import description, docs_page, problems
 from api_service.auth import Authenticator
 from api_service.dependencies import Services, limited_by_address
 from api_service.frames import Encoder
@@ -59,13 +59,20 @@ class _LoggedAPI(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
-            self.openapi_schema = problems.describe(super().openapi())
+            self.openapi_schema = description.complete(super().openapi())
         return self.openapi_schema
 
 
 def create_app(settings: Settings, backends: Backends) -> FastAPI:
     """Build the application. Raises ConfigurationError for a missing or weak JWT_SECRET."""
     services = assemble(settings, backends)
+    app = routed(settings)
+    app.state.services = services
+    return app
+
+
+def routed(settings: Settings) -> FastAPI:
+    """The application with nothing behind it yet: enough to describe it."""
     app = _LoggedAPI(
         title="Docrelay",
         version=version("docrelay"),
@@ -75,7 +82,6 @@ def create_app(settings: Settings, backends: Backends) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
         lifespan=_lifespan,
     )
-    app.state.services = services
     problems.install(app)
     app.include_router(health.router)
     api, limited = _api(settings), [Depends(limited_by_address)]

@@ -45,5 +45,8 @@ async def read_body(request: Request, model: type[Body]) -> Body:
 def described(model: type[BaseModel], *, required: bool = True, form: bool = False) -> dict[str, Any]:
     """The OpenAPI document's part about a body that `read_body` reads."""
     media_types = ["application/json", *([_FORM] if form else [])]
-    content = {media_type: {"schema": model.model_json_schema()} for media_type in media_types}
+    content = {
+        media_type: {"schema": model.model_json_schema(ref_template="#/components/schemas/{model}")}
+        for media_type in media_types
+    }
     return {"requestBody": {"required": required, "content": content}}

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import struct
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
@@ -146,5 +145,5 @@ def _unpacked(cursor: str) -> dict[bytes, int] | None:
     try:
         packed = base64.b64decode(cursor.removeprefix(_PREFIX), altchars=b"-_", validate=True)
         return dict(_ENTRY.iter_unpack(packed)) if cursor.startswith(_PREFIX) else None
-    except (binascii.Error, struct.error):
+    except (ValueError, struct.error):
         return None

@@ -9,10 +9,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from api_service import audit
-from api_service.schemas import Problem
 from shared import log
 from shared.errors import (
     BackendUnavailableError,
@@ -102,21 +102,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _on_bug)
 
 
-def describe(openapi: dict[str, Any]) -> dict[str, Any]:
-    """Say in the OpenAPI document that every error answer is a problem, FastAPI's own 422 included."""
-    schemas = openapi["components"]["schemas"]
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    schemas["Problem"] = Problem.model_json_schema()
-    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    for operations in openapi["paths"].values():
-        for operation in operations.values():
-            for status, answer in operation["responses"].items():
-                if status >= "400":
-                    answer["content"] = content
-    return openapi
-
-
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)
     if error.status in _REFUSALS and not error.audited:
@@ -146,7 +131,19 @@ async def _on_invalid_request(request: Request, error: Exception) -> JSONRespons
 async def _on_http_exception(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return _answer(request, status, status.name.lower(), str(error.detail), headers=error.headers)
+    headers = dict(error.headers or {})
+    if status is HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed_methods(request))
+    return _answer(request, status, status.name.lower(), str(error.detail), headers=headers)
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Of every route with this path; the router itself names those of the first one only."""
+    path, routes = request.url.path, list(iter_route_contexts(request.app.routes))
+    matching = (context.path for context in routes if context.path_regex.match(path))
+    # One that is spelled out stands before one with a name in its place.
+    template = next(matching, None)
+    return sorted({method for context in routes if context.path == template for method in context.methods or ()})
 
 
 async def _on_bug(request: Request, error: Exception) -> JSONResponse:

@@ -11,6 +11,7 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from api_service.merged_stream import Places
 from shared.accounts import Role
 from shared.bootstrap import Backends
 from shared.events import FEED_KEPT_FOR
@@ -144,6 +145,10 @@ async def test_client_that_slept_too_long_gets_one_reset_and_loses_no_other_owne
     assert [event.data["status"] for event in kept] == ["uploaded", "pending"]
     assert {event.data["owner"] for event in kept} == {str(young.user.id)}
     assert (after.event, after.data["owner"]) == ("status", str(old.user.id))
+
+
+def test_place_beyond_ascii_is_of_no_use() -> None:
+    assert Places.at("m.\xc9", {})[1]
 
 
 @pytest.mark.parametrize("useless", ["deadbeef.1", "m.AAAAAAAAAAAA", "m.AAA", "m.!", "x"])

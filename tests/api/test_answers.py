@@ -197,3 +197,8 @@ def test_description_names_the_errors_that_a_client_has_to_expect(description: d
 def test_every_operation_has_an_id_of_its_own(description: dict[str, Any]) -> None:
     ids = [operation["operationId"] for _, _, operation in operations(description)]
     assert len(set(ids)) == len(ids)
+
+
+async def test_wrong_method_names_the_methods_of_every_route_with_that_path(anybody: httpx.AsyncClient) -> None:
+    answer = await anybody.put("/api/v1/users")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, POST")
