@@ -9,7 +9,7 @@ import shutil
 import signal
 import sys
 import threading
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
@@ -22,6 +22,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from docrelay.answers import Answer, Done, as_json, as_text
+from docrelay.files import files_in
 from shared.analysis import Analysis
 from shared.errors import AnalysisError, DocumentError, EmptyFileError, IntakeError, LLMTimeoutError, TooLargeError
 from shared.filetype import content_type_of
@@ -50,27 +51,6 @@ def analyze(paths: Iterable[Path], *, settings: Settings, jobs: int, json: bool)
     failed = asyncio.run(_print_answers(files, desk, show=as_json if json else as_text))
     typer.echo(f"{len(files)} files, {failed} failed", err=True)
     return failed
-
-
-def files_in(paths: Iterable[Path]) -> Iterator[Path]:
-    """Yield every regular file, and folders that cannot be looked into. A link to a folder is entered if named."""
-    unreadable: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            for folder, folders, names in os.walk(path, onerror=lambda error: unreadable.append(Path(error.filename))):
-                folders.sort()
-                yield from filter(_is_file, [Path(folder, name) for name in sorted(names)])
-        elif _is_file(path):
-            yield path
-    yield from unreadable
-
-
-def _is_file(path: Path) -> bool:
-    """Whether there is something to read: not a socket, a pipe, a device or a broken link."""
-    try:
-        return path.is_file()
-    except PermissionError:
-        return True
 
 
 async def _print_answers(files: Sequence[Path], desk: Desk, *, show: Callable[[Answer], str]) -> int:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from docrelay import commands
 from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings, Store
 
@@ -20,6 +21,7 @@ database = typer.Typer(no_args_is_help=True, help="The database schema.")
 app.add_typer(database, name="db")
 users = typer.Typer(no_args_is_help=True, help="Who may log in.")
 app.add_typer(users, name="user")
+commands.add_to(app)
 
 
 def main() -> None:

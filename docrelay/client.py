@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import UUID
 
 import httpx2
@@ -106,9 +108,37 @@ class Login(httpx2.Auth):
             async with self._turn:
                 # Unless another request has done it meanwhile.
                 if self._header == used:
-                    answer = yield httpx2.Request("POST", _login_url(request.url), json=self._credentials)
+                    answer = yield httpx2.Request("POST", _auth_url(request.url, b"login"), json=self._credentials)
                     self._header = f"Bearer {(await _accepted(answer))['access_token']}"
         request.headers["Authorization"] = self._header
+        yield request
+
+
+class KeptLogin(httpx2.Auth):
+    """A log-in from before: refreshed when its access token is refused, and given to `keep` then.
+
+    `recall` reads it, each time, because another process may have refreshed it meanwhile.
+    """
+
+    def __init__(self, *, recall: Callable[[], JSON], keep: Callable[[JSON], None]) -> None:
+        self._recall = recall
+        self._keep = keep
+        self._turn = asyncio.Lock()
+
+    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        used = self._recall()["access_token"]
+        request.headers["Authorization"] = f"Bearer {used}"
+        response = yield request
+        if response.status_code != httpx2.codes.UNAUTHORIZED:
+            return
+        async with self._turn:
+            kept = self._recall()
+            if kept["access_token"] == used:
+                spent = {"refresh_token": kept["refresh_token"]}
+                answer = yield httpx2.Request("POST", _auth_url(request.url, b"refresh"), json=spent)
+                kept = await _accepted(answer)
+                self._keep(kept)
+        request.headers["Authorization"] = f"Bearer {kept['access_token']}"
         yield request
 
 
@@ -147,6 +177,41 @@ class Client:
     async def document(self, document_id: UUID) -> JSON:
         """One document with its analysis, receipts and history."""
         return await self._get(f"/documents/{document_id}", {})
+
+    async def text(self, document_id: UUID) -> str:
+        """The extracted text of one document."""
+        return (await self._request("GET", f"/documents/{document_id}/text")).text
+
+    async def insight(self, folder: str) -> JSON:
+        """What the documents of a folder and its subfolders come to; of all of them for "/"."""
+        return await self._get(f"/folders/{quote(folder, safe='') or '%2F'}/insights", {})
+
+    async def upload(self, path: Path, *, folder: str = "", process: bool = True) -> JSON:
+        """Upload one file; the answer has its `id` and `status`. Raises RequestRefusedError when it is not accepted."""
+        with path.open("rb") as file:
+            answer = await self._request(
+                "POST",
+                "/documents",
+                files={"file": (path.name, file)},
+                data={"folder": folder, "process": "true" if process else "false"},
+            )
+        return _content(answer)
+
+    async def process(self, document_id: UUID, *, force: bool = False) -> JSON:
+        """Start a new run of a document that waits or has ended; of a completed one with `force`."""
+        return _content(await self._request("POST", f"/documents/{document_id}/process", json={"force": force}))
+
+    async def delete(self, document_id: UUID) -> None:
+        await self._request("DELETE", f"/documents/{document_id}")
+
+    async def me(self) -> JSON:
+        """Who the caller is."""
+        return await self._get("/auth/me", {})
+
+    async def health(self, name: str) -> JSON:
+        """`livez`, `readyz` or `version`, which ask for no token."""
+        answer = await self._http.get(f"{self._base_url.removesuffix('/api/v1')}/{name}", timeout=_TIMEOUT)
+        return await _accepted(answer)
 
     async def events(self, *, cursor: str | None = None, **query: str) -> AsyncGenerator[Event | Reset]:
         """Every event after `cursor` (from now on without one, "0": all that is kept), in order, each once, for ever.
@@ -189,8 +254,13 @@ class Client:
         )
 
     async def _get(self, path: str, query: Mapping[str, str]) -> JSON:
-        answer = await self._http.get(f"{self._base_url}{path}", params=query, auth=self._auth, timeout=_TIMEOUT)
-        return await _accepted(answer)
+        return _content(await self._request("GET", path, params=query))
+
+    async def _request(self, method: str, path: str, **given: Any) -> httpx2.Response:
+        answer = await self._http.request(method, f"{self._base_url}{path}", auth=self._auth, timeout=_TIMEOUT, **given)
+        if not answer.is_success:
+            await _accepted(answer)
+        return answer
 
 
 def _told(sent: httpx2.ServerSentEvent) -> Event | Reset | None:
@@ -203,14 +273,18 @@ def _told(sent: httpx2.ServerSentEvent) -> Event | Reset | None:
 async def _accepted(answer: httpx2.Response) -> dict[str, Any]:
     """The answer's JSON. Raises RequestRefusedError."""
     await answer.aread()
-    try:
-        content = answer.json()
-    except json.JSONDecodeError:
-        content = {}
+    content = _content(answer)
     if not answer.is_success:
         raise RequestRefusedError(answer.status_code, content)
-    return dict(content)
+    return content
 
 
-def _login_url(url: httpx2.URL) -> httpx2.URL:
-    return url.copy_with(raw_path=url.raw_path.partition(b"/api/v1/")[0] + b"/api/v1/auth/login")
+def _content(answer: httpx2.Response) -> dict[str, Any]:
+    try:
+        return dict(answer.json())
+    except ValueError:
+        return {}
+
+
+def _auth_url(url: httpx2.URL, action: bytes) -> httpx2.URL:
+    return url.copy_with(raw_path=url.raw_path.partition(b"/api/v1/")[0] + b"/api/v1/auth/" + action)

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from docrelay.analyze import Desk, as_done, files_in
+from docrelay.analyze import Desk, as_done
 from docrelay.answers import Answer, Done, as_json, as_text
+from docrelay.files import files_in
 from shared.analysis import ActionItem, Analysis, Classification, Sentiment
 from shared.errors import CorruptError, DocumentError, ExtractionError
 from shared.filetype import PDF, TEXT

@@ -1,0 +1,72 @@
+"""Who the command line is, and to which server: a kept log-in, the settings, or an embedded stack's own user."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import typer
+
+from docrelay.client import JSON, KeptLogin, Login, RequestRefusedError
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Access:
+    base_url: str
+    auth: httpx2.Auth
+
+
+def find_access(settings: Settings, base_url: str | None) -> Access:
+    """Where `docrelay login` has been to, else name and password of the settings, else the stack in DOCRELAY_HOME.
+
+    Another base URL than that of the log-in leaves the log-in aside. Raises ConfigurationError when there is none.
+    """
+    kept = _read(_login_file())
+    if kept and base_url in {None, kept.get("base_url")}:
+        return Access(base_url=kept["base_url"], auth=KeptLogin(recall=_recall, keep=_keep))
+    stack = _read(settings.home / "credentials.json") or {}
+    url = base_url or stack.get("base_url") or f"http://127.0.0.1:{settings.port}"
+    if settings.username and settings.password:
+        return Access(base_url=url, auth=Login(settings.username, settings.password.get_secret_value()))
+    if not stack:
+        raise ConfigurationError("Nobody is logged in. Run: docrelay login --base-url URL")
+    return Access(base_url=url, auth=Login(stack["username"], stack["password"]))
+
+
+async def log_in(base_url: str, username: str, password: str) -> None:
+    """Log in and keep it, for the user's own eyes. Raises RequestRefusedError, httpx2.TransportError."""
+    url = base_url.rstrip("/")
+    async with httpx2.AsyncClient() as http:
+        answer = await http.post(f"{url}/api/v1/auth/login", json={"username": username, "password": password})
+    if not answer.is_success:
+        raise RequestRefusedError(answer.status_code, {"detail": "The log-in was refused."})
+    _keep({"base_url": url, **answer.json()})
+
+
+def _login_file() -> Path:
+    return Path(typer.get_app_dir("docrelay")) / "login.json"
+
+
+def _recall() -> JSON:
+    return _read(_login_file()) or {"access_token": "", "refresh_token": ""}
+
+
+def _keep(tokens: JSON) -> None:
+    path = _login_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        json.dump({**(_read(path) or {}), **tokens}, file)
+    fresh.replace(path)
+
+
+def _read(path: Path) -> dict[str, str] | None:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError):
+        return None
