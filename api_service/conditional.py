@@ -8,17 +8,14 @@ from http import HTTPStatus
 
 from fastapi import Request, Response
 
-# Every answer is its owner's alone, and may change at any time.
-_CACHING = "private, no-cache"
 _TAG = re.compile(r'(?:W/)?("[^"]*")')
 
 
 def unchanged(request: Request, response: Response, etag: str) -> Response | None:
     """Give the answer its ETag; returns the 304 to answer instead when the client has this one already."""
-    headers = {"ETag": etag, "Cache-Control": _CACHING}
     if has(request.headers.get("if-none-match"), etag):
-        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    response.headers.update(headers)
+        return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag})
+    response.headers["ETag"] = etag
     return None
 
 

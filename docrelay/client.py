@@ -29,6 +29,7 @@ JSON = Mapping[str, Any]
 _TIMEOUT = httpx2.Timeout(30, read=45)
 _RETRY_SECONDS = 1.0
 _RETRY_SECONDS_MAX = 30.0
+_PATIENT_TRIES = 5
 # A completed document's result comes with its event.
 _MAX_EVENT_BYTES = 64 * 1024 * 1024
 _PASSING = {408, 429, 500, 502, 503, 504}
@@ -257,7 +258,14 @@ class Client:
         return _content(await self._request("GET", path, params=query))
 
     async def _request(self, method: str, path: str, **given: Any) -> httpx2.Response:
-        answer = await self._http.request(method, f"{self._base_url}{path}", auth=self._auth, timeout=_TIMEOUT, **given)
+        for _ in range(_PATIENT_TRIES):
+            answer = await self._http.request(
+                method, f"{self._base_url}{path}", auth=self._auth, timeout=_TIMEOUT, **given
+            )
+            if answer.status_code != httpx2.codes.TOO_MANY_REQUESTS:
+                break
+            # It was not carried out, and the server says when there is room again.
+            await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), _RETRY_SECONDS_MAX))
         if not answer.is_success:
             await _accepted(answer)
         return answer

@@ -212,10 +212,13 @@ def _paragraph(document: JSON) -> list[str]:
 
 
 def _flat(fields: JSON, above: str = "") -> list[str]:
-    """`name: value` for each value, however deep."""
+    """`name: value` for each value that there is, however deep."""
     lines = []
     for name, value in fields.items():
-        lines += _flat(value, f"{above}{name}.") if isinstance(value, dict) else [f"{above}{name}: {value}"]
+        if isinstance(value, dict):
+            lines += _flat(value, f"{above}{name}.")
+        elif value is not None:
+            lines.append(f"{above}{name}: {value}")
     return lines
 
 

@@ -67,17 +67,16 @@ async def get_document(
 @router.get(
     "/{document_id}/text", response_class=PlainTextResponse, responses={**NOT_MODIFIED, **problems(401, 404, 503)}
 )
-async def get_text(request: Request, document: DocumentDep, services: ServicesDep) -> Response:
+async def get_text(request: Request, response: Response, document: DocumentDep, services: ServicesDep) -> Response:
     """The extracted text."""
     if document.text_key is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "no_text", "The document has no extracted text (yet).")
-    tagged = Response()
     # Each extraction writes an object of its own.
-    if answer := unchanged(request, tagged, etag_of(document.text_key)):
+    etag = etag_of(document.text_key)
+    if answer := unchanged(request, response, etag):
         return answer
     text = await services.backends.blobs.get(document.text_key)
-    tags = {name: tagged.headers[name] for name in ("etag", "cache-control")}
-    return PlainTextResponse(text, headers=tags)
+    return PlainTextResponse(text, headers={"ETag": etag})
 
 
 @router.get(

@@ -128,3 +128,14 @@ async def test_first_connection_that_fails_is_raised() -> None:
     async with Client("http://127.0.0.1:1", auth=Token("any")) as client:
         with pytest.raises(httpx2.ConnectError):
             await take(client, 1)
+
+
+async def test_client_that_asks_too_often_waits_as_it_is_told(stack_settings: Settings, backends: Backends) -> None:
+    settings = stack_settings.model_copy(update={"rate_limit_user": "1/second"})
+    async with serving(settings) as base_url, calling(base_url, settings, backends) as me:
+        token = Token(tokens_of(settings).access(me.user, uuid4()))
+        async with Client(base_url, auth=token) as client:
+            assert [(await client.me())["username"] for _ in range(2)] == [me.user.name] * 2
+        # Without patience it would have been refused.
+        answers = [await me.client.get("/auth/me") for _ in range(2)]
+        assert answers[-1].status_code == 429
