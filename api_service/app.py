@@ -27,6 +27,7 @@ from api_service.routes import (
     admin_stream,
     aliases,
     auth,
+    classify,
     documents,
     folders,
     health,
@@ -150,6 +151,7 @@ def _api(settings: Settings) -> APIRouter:
     api.include_router(presigned.router)
     api.include_router(documents.router)
     api.include_router(moves.router)
+    api.include_router(classify.router)
     api.include_router(folders.router)
     api.include_router(usage.router)
     return api

@@ -18,16 +18,16 @@ _FORM = "application/x-www-form-urlencoded"
 Body = TypeVar("Body", bound=BaseModel)
 
 
-async def read_body(request: Request, model: type[Body]) -> Body:
+async def read_body(request: Request, model: type[Body], *, max_bytes: int = _MAX_BYTES) -> Body:
     """Read JSON, or a form, into the model; nothing is as good as `{}`. Raises ProblemError, RequestValidationError."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > _MAX_BYTES:
+        if len(body) > max_bytes:
             raise ProblemError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 "too_large",
-                f"The body has more than {_MAX_BYTES} bytes.",
+                f"The body has more than {max_bytes} bytes.",
                 headers={"Connection": "close"},
             )
     try:

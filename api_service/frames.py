@@ -49,7 +49,8 @@ class Encoder:
         if document is None or document.report is None:
             return {}
         report = document.report.model_dump(mode="json")
-        return {"analysis_result": report["analysis"], "coverage": report["coverage"]}
+        labelled = {"classification": report["classification"]} if report["classification"] else {}
+        return {"analysis_result": report["analysis"], "coverage": report["coverage"], **labelled}
 
 
 def status(cursor: str, fields: Mapping[str, Any]) -> bytes:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.accounts import Role, User
-from shared.analysis import Analysis, AnalyzerInfo, Coverage, StageResult, Usage
+from shared.analysis import Analysis, AnalyzerInfo, Coverage, Labelling, StageResult, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
-from shared.ledger import DayUsage
 
 
 class Problem(BaseModel):
@@ -113,6 +112,7 @@ class DocumentOut(ListedDocument):
     """A document with its analysis and its whole history."""
 
     analysis: Analysis | None
+    classification: Labelling | None = Field(description="Which of the caller's own labels fits, once asked for.")
     stages: dict[str, StageResult] = Field(description="What added stages have found, by their names.")
     history: list[HistoryOut]
     text: str | None = Field(None, description="The extracted text, with `?include=text`.")
@@ -124,6 +124,7 @@ class DocumentOut(ListedDocument):
         return cls(
             **_facts(document),
             analysis=analysis,
+            classification=document.report.classification if document.report else None,
             stages=document.report.stages if document.report else {},
             result=analysis,
             history=[HistoryOut.of(entry) for entry in history],
@@ -137,47 +138,6 @@ class PageOut(BaseModel):
     items: list[ListedDocument]
     next_cursor: str | None
     feed_cursor: str
-
-
-class DayUsageOut(BaseModel):
-    """One day's calls to one model by one profile, or one arm of a split, as `<split>/<arm>`.
-
-    Ambiguous calls are among them; what those cost nobody knows.
-    """
-
-    day: date
-    model: str
-    profile: str
-    calls: int
-    ambiguous: int
-    cached: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
-    saved_usd: float
-
-    @classmethod
-    def of(cls, usage: DayUsage) -> DayUsageOut:
-        facts = {name: getattr(usage, name) for name in cls.model_fields if not name.endswith("_usd")}
-        return cls(**facts, cost_usd=usage.cost_micro_usd / 1_000_000, saved_usd=usage.saved_micro_usd / 1_000_000)
-
-
-class UsageTotal(BaseModel):
-    calls: int
-    cached: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: float
-    saved_usd: float
-
-
-class UsageOut(BaseModel):
-    """Calls, tokens and cost by day and by model, newest first; days are UTC's."""
-
-    since: date
-    until: date
-    items: list[DayUsageOut]
-    total: UsageTotal
 
 
 class StatusOut(BaseModel):

@@ -56,10 +56,18 @@ class Analysis(_Part):
     language: str = Field(description="ISO 639-1 code of the document's main language.")
 
 
+class Label(_Part):
+    """One of the labels that a document may get, chosen by whoever asks for it."""
+
+    name: str
+    description: str | None = None
+
+
 class RunOptions(_Part):
-    """What a run was asked to do."""
+    """What a run was asked to do; with `labels`, to say which of them fits the document."""
 
     profile: str = "default"
+    labels: tuple[Label, ...] = ()
 
 
 class AnalyzerInfo(_Part):
@@ -96,6 +104,29 @@ class Usage(_Part):
     cost_usd: float | None = 0.0
     cached: bool = False
 
+    def since(self, earlier: Usage) -> Usage:
+        """What came to it after an earlier look at the same run."""
+        known = self.cost_usd is not None and earlier.cost_usd is not None
+        return Usage(
+            calls=self.calls - earlier.calls,
+            input_tokens=self.input_tokens - earlier.input_tokens,
+            output_tokens=self.output_tokens - earlier.output_tokens,
+            cost_usd=round((self.cost_usd or 0) - (earlier.cost_usd or 0), 6) if known else None,
+            cached=self.calls == earlier.calls,
+        )
+
+
+class Labelling(_Part):
+    """Which of the caller's labels fits a document, from a model or from the offline analyzer."""
+
+    label: str | None = Field(description="One of `labels`; null when none fits.")
+    confidence: float
+    labels: tuple[str, ...] = Field(description="What there was to choose from.")
+    analyzer: AnalyzerInfo
+    chars_extracted: int
+    chars_analyzed: int = Field(description="What the choice was made by: the beginning of a long document.")
+    usage: Usage
+
 
 class StageResult(_Part):
     """What a stage that was added to the pipeline has found, and which version of it."""
@@ -105,10 +136,12 @@ class StageResult(_Part):
 
 
 class Report(_Part):
-    """One finished run: the analysis, its three receipts, and what added stages have found, by their names."""
+    """What is known of a document: the analysis, its three receipts, what added stages have found, by their names, and
+    which of the caller's labels fits."""
 
     analysis: Analysis
     analyzer: AnalyzerInfo
     coverage: Coverage
     usage: Usage
     stages: dict[str, StageResult] = {}
+    classification: Labelling | None = None

@@ -112,7 +112,7 @@ class Settings(BaseSettings):
     instance_id: str | None = None
 
     # What a document goes through, in order. Those of installed packages are named here too.
-    stages: str = "extract,ocr,analyze"
+    stages: str = "extract,ocr,analyze,classify"
 
     # A folder of profiles beside the one that is shipped.
     profiles: Path | None = None

@@ -27,7 +27,7 @@ from worker_service.pricing import price_of
 from worker_service.reconciler import Reconciler
 from worker_service.sandbox import Sandbox
 from worker_service.stages import Stage
-from worker_service.stages.builtin import Analyze, Extract, Ocr
+from worker_service.stages.builtin import Analyze, Classify, Extract, Ocr
 from worker_service.stages.chosen import check_options, choose_stages
 from worker_service.upkeep import dead_letters_of, reconciler_of
 
@@ -90,7 +90,7 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
     )
 
 
-def _stages(settings: Settings, sandbox: Sandbox, analyzer: Analyzer) -> tuple[Stage, ...]:
+def _stages(settings: Settings, sandbox: Sandbox, analyzer: OfflineAnalyzer | OpenAIAnalyzer) -> tuple[Stage, ...]:
     """Raises ConfigurationError for a stage that nobody offers."""
     reader = page_reader(
         sandbox,
@@ -102,6 +102,8 @@ def _stages(settings: Settings, sandbox: Sandbox, analyzer: Analyzer) -> tuple[S
         Extract(extractor=sandbox, seconds=settings.extraction_seconds),
         Ocr(reader=reader, seconds=settings.ocr_seconds),
         Analyze(analyzer=analyzer, seconds=settings.llm_seconds),
+        # One question with a short answer.
+        Classify(classifier=analyzer, seconds=settings.llm_seconds / 2),
     )
     return choose_stages(settings.stages, builtin)
 
@@ -149,7 +151,7 @@ def _limits(settings: Settings, profiles: Profiles) -> CallLimits:
     return CallLimits(attempts=settings.llm_max_attempts, document_micro_usd=document, day_micro_usd=day)
 
 
-def choose_analyzer(settings: Settings) -> Analyzer:
+def choose_analyzer(settings: Settings) -> OfflineAnalyzer | OpenAIAnalyzer:
     """OpenAI when there is a key, the offline analyzer otherwise; every result says which."""
     if settings.openai_api_key is None:
         return OfflineAnalyzer()

@@ -45,7 +45,8 @@ class Pipeline:
         Raises DocumentError with the cause, MoveError when the claim is gone, BackendUnavailableError.
         """
         choice = self.profiles.choose(document.options.profile, document.id)
-        work = Work(document=document, data=await self._read(document), choice=choice)
+        work = Work(document=document, data=await self._read(document), choice=choice, report=document.report)
+        work = replace(work, results=work.report.stages if work.report else {})
         work = await self._through("processing", work, deadline=deadline)
         work = await self._keep_text(work)
         work = await self._through("analyzing", work, deadline=deadline)
@@ -53,7 +54,8 @@ class Pipeline:
 
     async def _through(self, phase: Phase, work: Work, *, deadline: datetime) -> Work:
         for stage in self.stages:
-            if stage.phase == phase:
+            # What an earlier run has found of a text is still true of it: this run was asked for something else.
+            if stage.phase == phase and not (phase == "analyzing" and stage.name in work.results):
                 left_seconds = (deadline - self.clock()).total_seconds()
                 work = await stage.run(work, seconds=min(stage.seconds, left_seconds))
         return work

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from api_service.dependencies import CallerDep, ServicesDep
 from api_service.problems import ProblemError, invalid
 from api_service.routes import problems
-from api_service.schemas import DayUsageOut, UsageOut, UsageTotal
+from api_service.spending import DayUsageOut, UsageOut, UsageTotal
 from shared.accounts import Role
 from shared.ledger import DayUsage
 

@@ -39,6 +39,7 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "text": type(None),
     "result": dict,
     "stages": dict,
+    "classification": type(None),
 }
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from shared.analysis import RunOptions
+from shared.analysis import Label, RunOptions
 from shared.bootstrap import Backends
 from shared.document import IDLE, TRANSITIONS, DocumentStatus
 from shared.errors import MoveRefusedError
@@ -62,7 +62,8 @@ async def test_every_fact_of_a_document_comes_back(backends: Backends) -> None:
     await backends.documents.apply(completed)
     assert await backends.documents.get(document.id) == completed.after
     assert (await backends.documents.page(document.owner, where=ListFilter(), limit=1, after=None)) == [completed.after]
-    options = RunOptions(profile="short")
+    labels = (Label(name="Ünique", description="So."), Label(name="other"))
+    options = RunOptions(profile="short", labels=labels)
     restarted = move(completed.after, S.PENDING, pages=None, text_key=None, report=None, options=options)
     await backends.documents.apply(restarted)
     assert await backends.documents.get(document.id) == restarted.after

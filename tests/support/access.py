@@ -83,10 +83,12 @@ RULES: dict[str, Rule] = {
     "GET /documents/{document_id}/status": _owner(200),
     "GET /documents/{document_id}/text": _owner(200),
     "POST /documents/{document_id}/cancel": _owner(200, S.PENDING),
+    "POST /documents/{document_id}/classify": _owner(202, S.FAILED, json={"labels": [{"name": "invoice"}]}),
     "POST /documents/{document_id}/process": _owner(202, S.FAILED),
     "POST /documents/{document_id}/uploaded": _owner(202),
     "GET /folders": _rule(_CALLER, 200),
     # A folder of somebody else is like an empty one.
+    "POST /folders/{path:path}/classify": _rule(_CALLER, 202, json={"labels": [{"name": "invoice"}]}),
     "GET /folders/{path:path}/documents": _rule(_CALLER, 200),
     "GET /folders/{path:path}/insights": _rule(_CALLER, 200),
     "GET /usage": _rule(_CALLER, 200),

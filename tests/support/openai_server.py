@@ -4,7 +4,7 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-obey, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context, and any status from 400 on. Else: ok.
+obey, stranger, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context, and any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -234,7 +234,7 @@ def _schema_problem(schema: dict[str, Any]) -> str | None:
 
 
 def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
-    answer = json.dumps(_analysis(call.document))
+    answer = json.dumps(_choice(call) if _LABELS in call.messages[-1] else _analysis(call.document))
     content: dict[str, Any] = {"type": "output_text", "text": answer, "annotations": []}
     status, details, error = "completed", None, None
     match behaviour:
@@ -254,6 +254,8 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             status, details = "incomplete", {"reason": reason}
         case "obey":
             content["text"] = json.dumps(_obedient(call))
+        case "stranger":
+            content["text"] = json.dumps({"label": "something else", "confidence": 0.9})
         case "failed":
             status, error = "failed", {"code": "server_error", "message": "Scripted failure."}
     call.input_tokens = sum(map(len, call.messages)) // CHARS_PER_TOKEN
@@ -281,6 +283,17 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
         "tool_choice": "auto",
         "tools": [],
     }
+
+
+_LABELS = "Labels:\n\n"
+
+
+def _choice(call: ReceivedCall) -> dict[str, Any]:
+    """The first label whose name is in the document, in capitals, as a model may spell it."""
+    labels, _, document = call.messages[-1].removeprefix(_LABELS).partition("\n\n")
+    names = [json.loads(line)["name"] for line in labels.splitlines()]
+    fitting = [name for name in names if name.lower() in document.lower()]
+    return {"label": fitting[0].upper() if fitting else None, "confidence": 1.5}
 
 
 def _obedient(call: ReceivedCall) -> dict[str, Any]:

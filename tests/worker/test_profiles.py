@@ -141,7 +141,7 @@ def test_worker_refuses_options_that_no_stage_would_read(
     with pytest.raises(ConfigurationError, match="profile odd has options for reading_time"):
         assemble(settings, backends)
     with installed(PACKAGES / "contacts"):
-        assemble(settings.model_copy(update={"stages": "extract,analyze,reading_time"}), backends)
+        assemble(settings.model_copy(update={"stages": "extract,analyze,classify,reading_time"}), backends)
 
 
 def test_budget_needs_the_price_of_every_profiles_model(

@@ -31,7 +31,7 @@ from worker_service.stages.chosen import choose_stages
 class Ours(Stage):
     def __init__(self, name: str) -> None:
         self.name = name
-        self.phase = "analyzing" if name == "analyze" else "processing"
+        self.phase = "processing" if name in {"extract", "ocr"} else "analyzing"
 
     async def run(self, work: Work, *, seconds: float) -> Work:  # noqa: ARG002
         return work
@@ -61,7 +61,7 @@ class Early(Hasty):
     seconds = 1
 """
 OFFERED = {"broken": "Missing", "wrong": "Hasty", "hasty": "Hasty", "early": "Early", "twice": "A"}
-BUILTIN = [Ours("extract"), Ours("ocr"), Ours("analyze")]
+BUILTIN = [Ours("extract"), Ours("ocr"), Ours("analyze"), Ours("classify")]
 
 
 def chosen(setting: str) -> list[str]:
@@ -100,45 +100,68 @@ def work_of(document: Document | None = None, text: str = "Call Ada.") -> Work:
 class TestChoice:
     def test_stages_come_in_the_order_of_the_setting(self) -> None:
         with installed(PACKAGES / "contacts"):
-            assert chosen("extract, without_telephones,ocr,analyze,reading_time") == [
-                *("extract", "without_telephones", "ocr", "analyze", "reading_time")
+            assert chosen("extract, without_telephones,ocr,analyze,classify,reading_time") == [
+                *("extract", "without_telephones", "ocr", "analyze", "classify", "reading_time")
             ]
 
     def test_package_that_is_not_chosen_is_never_imported(self) -> None:
         with installed(PACKAGES / "contacts"):
-            chosen("extract,ocr,analyze")
+            chosen("extract,ocr,analyze,classify")
             assert "docrelay_contacts" not in sys.modules
 
     def test_packages_stage_takes_the_place_of_ours(self, tmp_path: Path) -> None:
         folder = package(tmp_path, "docrelay_mine", MINE, analyze="docrelay_mine:Mine")
         with installed(folder):
-            stages = choose_stages("extract,analyze", BUILTIN)
-        assert [(stage.name, stage.version) for stage in stages] == [("extract", "1"), ("analyze", "7")]
+            stages = choose_stages("extract,analyze,classify", BUILTIN)
+        assert [(stage.name, stage.version) for stage in stages] == [
+            ("extract", "1"),
+            ("analyze", "7"),
+            ("classify", "1"),
+        ]
 
     @pytest.mark.parametrize(
-        ("setting", "words"),
+        ("added", "words"),
         [
             (
-                "extract,analyze,nobodys",
-                "names nobodys, which nobody offers. There are: analyze, broken, early,",
+                "nobodys",
+                "names nobodys, which nobody offers. There are: analyze, broken, classify, early,",
             ),
-            ("extract,analyze,broken", r"stage broken \(docrelay_bad:Missing of docrelay_bad\) cannot be loaded"),
-            ("extract,analyze,gone", r"stage gone \(docrelay_gone:Stage of docrelay_bad\) cannot be loaded: No module"),
-            ("extract,analyze,wrong", "stage wrong .* is not a stage of that name"),
-            ("extract,analyze,hasty", "stage hasty .* has no sensible phase, seconds and tries"),
-            ("extract,analyze,early", "The stage early works on the text before it is kept"),
-            ("extract,analyze,twice", "stage twice is offered more than once: docrelay_bad:A, docrelay_worse:B"),
-            ("extract,analyze,extract", "names extract more than once"),
-            ("extract,ocr", "needs the stage analyze"),
-            ("", "needs the stage extract"),
-            ("ocr,extract,analyze", "begins with ocr"),
+            (
+                "broken",
+                r"stage broken \(docrelay_bad:Missing of docrelay_bad\) cannot be loaded",
+            ),
+            (
+                "gone",
+                r"stage gone \(docrelay_gone:Stage of docrelay_bad\) cannot be loaded: No module",
+            ),
+            ("wrong", "stage wrong .* is not a stage of that name"),
+            ("hasty", "stage hasty .* has no sensible phase, seconds and tries"),
+            ("early", "The stage early works on the text before it is kept"),
+            (
+                "extract,analyze,classify,twice",
+                "stage twice is offered more than once: docrelay_bad:A, docrelay_worse:B",
+            ),
+            ("extract", "names extract more than once"),
         ],
     )
-    def test_what_is_wrong_is_said_at_start_by_name(self, tmp_path: Path, setting: str, words: str) -> None:
+    def test_what_is_wrong_is_said_at_start_by_name(self, tmp_path: Path, added: str, words: str) -> None:
         offered = {name: f"docrelay_bad:{value}" for name, value in OFFERED.items()}
         package(tmp_path, "docrelay_bad", BAD, gone="docrelay_gone:Stage", **offered)
         package(tmp_path, "docrelay_worse", twice="docrelay_worse:B")
         with installed(tmp_path), pytest.raises(ConfigurationError, match=words):
+            chosen(f"extract,analyze,classify,{added}")
+
+    @pytest.mark.parametrize(
+        ("setting", "words"),
+        [
+            ("extract,ocr", "needs the stage analyze"),
+            ("extract,analyze", "needs the stage classify"),
+            ("", "needs the stage extract"),
+            ("ocr,extract,analyze,classify", "begins with ocr"),
+        ],
+    )
+    def test_stages_of_our_own_have_to_be_there(self, setting: str, words: str) -> None:
+        with pytest.raises(ConfigurationError, match=words):
             chosen(setting)
 
 
@@ -180,7 +203,7 @@ async def test_added_stage_is_part_of_what_is_asked(backends: Backends) -> None:
         analyze, calls_made = Analyze(analyzer=analyzer, seconds=20), []
         for stages in ([], [Counting()], [Counting()], [Counting(name="other")]):
             document = await analyzing(backends, owner=owner)
-            work = replace(work_of(document, text), paid_calls=calls_of(backends, document))
+            work = replace(work_of(document, text), report=None, paid_calls=calls_of(backends, document))
             for stage in (*map(Added, stages), analyze):
                 work = await stage.run(work, seconds=20)
             calls_made.append(len(server.calls))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
-from shared.analysis import Coverage, Report
+from shared.analysis import Coverage, Label, Labelling, Report
 from shared.profiles import SHIPPED, Profile
 from worker_service.calls import Calls
 from worker_service.extractors import Extraction
@@ -27,6 +28,20 @@ class Analyzer(Protocol):
 
         Raises AnalysisError with a named cause, never anything of the vendor's; and what `calls` raises.
         """
+        ...
+
+
+class Classifier(Protocol):
+    async def classify(
+        self,
+        extraction: Extraction,
+        labels: Sequence[Label],
+        *,
+        calls: Calls,
+        timeout_seconds: float,
+        profile: Profile = SHIPPED,
+    ) -> Labelling:
+        """Say which of the labels fits, or none. Raises as `analyze` does."""
         ...
 
 

@@ -24,10 +24,10 @@ def cleaned(analysis: Analysis) -> Analysis:
     return Analysis(
         summary=_plain(analysis.summary, 4_000),
         topics=_some(analysis.topics, count=8, chars=200),
-        sentiment=Sentiment(label=sentiment.label, score=_within(-1.0, sentiment.score, 1.0)),
+        sentiment=Sentiment(label=sentiment.label, score=within(-1.0, sentiment.score, 1.0)),
         action_items=[_item(item) for item in analysis.action_items[:50] if _plain(item.text, 1_000)],
         classification=Classification(
-            label=_plain(kind.label, 60).lower() or "other", confidence=_within(0.0, kind.confidence, 1.0)
+            label=_plain(kind.label, 60).lower() or "other", confidence=within(0.0, kind.confidence, 1.0)
         ),
         tags=_some(analysis.tags, count=8, chars=60),
         language=_plain(analysis.language, 16),
@@ -71,5 +71,5 @@ def _plain(text: str, chars: int) -> str:
     return text.strip()[:chars].rstrip()
 
 
-def _within(least: float, value: float, most: float) -> float:
+def within(least: float, value: float, most: float) -> float:
     return min(max(least, value), most) if value == value else 0.0  # noqa: PLR0124 - nan is not itself

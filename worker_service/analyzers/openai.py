@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from shared import log
-from shared.analysis import Analysis, AnalyzerInfo, Report
+from shared.analysis import Analysis, AnalyzerInfo, Label, Labelling, Report
 from shared.errors import LLMInvalidOutputError, LLMRefusedError
 from shared.profiles import SHIPPED, Profile
 from worker_service.analyzers import coverage_of
@@ -19,6 +20,7 @@ from worker_service.analyzers.chunks import Chunk, ChunkCaps, Plan, plan_of
 from worker_service.analyzers.cleaning import cleaned, echoes
 from worker_service.analyzers.openai_answers import invalid
 from worker_service.analyzers.openai_endpoint import Api, Endpoint, Prompt
+from worker_service.analyzers.openai_labels import question_about
 from worker_service.analyzers.openai_questions import FIXED_INPUT_TOKENS, Questioner
 from worker_service.analyzers.prompt import (
     LABEL,
@@ -107,6 +109,32 @@ class OpenAIAnalyzer:
                 chunks_answered=len(read),
             ),
             usage=await calls.usage(),
+        )
+
+    async def classify(
+        self,
+        extraction: Extraction,
+        labels: Sequence[Label],
+        *,
+        calls: Calls,
+        timeout_seconds: float,
+        profile: Profile = SHIPPED,
+    ) -> Labelling:
+        deadline = time.monotonic() + timeout_seconds
+        await self._endpoint.open()
+        # What a document is, its beginning says.
+        [beginning] = plan_of(extraction.text, replace(self._caps, max_chunks=1)).chunks
+        asked_before = await calls.usage()
+        prompt = question_about(labels, beginning.text, model=profile.model or self._model)
+        chosen = await self._questions.ask(calls, prompt, deadline)
+        return Labelling(
+            label=chosen.label,
+            confidence=chosen.confidence,
+            labels=tuple(label.name for label in labels),
+            analyzer=self.info(profile),
+            chars_extracted=len(extraction.text),
+            chars_analyzed=beginning.chars,
+            usage=(await calls.usage()).since(asked_before),
         )
 
     def _affordable(self, limit_micro_usd: int | None, profile: Profile) -> int | None:

@@ -1,4 +1,4 @@
-"""The stages that every document goes through: extract, ocr, analyze. Each keeps its time and names its failures."""
+"""The stages of our own: extract, ocr, analyze, classify. Each keeps its time and names its failures."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from shared.errors import NoTextError
-from worker_service.analyzers import Analyzer
+from worker_service.analyzers import Analyzer, Classifier
 from worker_service.extractors import Extraction, NoTextOnPagesError
 from worker_service.ocr import PageReader
 from worker_service.stages import Phase, Stage, Work
@@ -75,8 +75,32 @@ class Analyze(Stage):
 
     async def run(self, work: Work, *, seconds: float) -> Work:
         assert work.extraction is not None, "the pipeline has looked"
+        if work.report is not None:
+            # Of an earlier run: this one was asked for something else.
+            return work
         report = await self.analyzer.analyze(
             work.extraction, calls=work.calls, timeout_seconds=seconds, profile=work.choice.profile
         )
         analyzer = report.analyzer.model_copy(update={"arm": work.choice.arm})
         return replace(work, report=report.model_copy(update={"analyzer": analyzer}))
+
+
+class Classify(Stage):
+    """Which of the caller's labels fits, in a run that was asked for it."""
+
+    name = "classify"
+
+    def __init__(self, *, classifier: Classifier, seconds: float) -> None:
+        self.classifier = classifier
+        self.seconds = seconds
+
+    async def run(self, work: Work, *, seconds: float) -> Work:
+        labels = work.document.options.labels
+        if not labels or work.extraction is None or work.report is None:
+            return work
+        labelling = await self.classifier.classify(
+            work.extraction, labels, calls=work.calls, timeout_seconds=seconds, profile=work.choice.profile
+        )
+        analyzer = labelling.analyzer.model_copy(update={"arm": work.choice.arm})
+        labelling = labelling.model_copy(update={"analyzer": analyzer})
+        return replace(work, report=work.report.model_copy(update={"classification": labelling}))

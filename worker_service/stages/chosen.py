@@ -20,7 +20,7 @@ _log = log.get(__name__)
 
 GROUP = "docrelay.stages"
 MAX_STAGES = 16
-_NEEDED = ("extract", "analyze")
+_NEEDED = ("extract", "analyze", "classify")
 
 
 def choose_stages(setting: str, builtin: Iterable[Stage]) -> tuple[Stage, ...]:

@@ -6,13 +6,15 @@ Its cost is linear in the text, about a millisecond per kilobyte.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from shared.analysis import Analysis, AnalyzerInfo, Report, Usage
+from shared.analysis import Analysis, AnalyzerInfo, Label, Labelling, Report, Usage
 from shared.errors import LLMTimeoutError
 from shared.profiles import SHIPPED, Profile
 from worker_service.analyzers import coverage_of
 from worker_service.analyzers.offline.actions import action_items_of
-from worker_service.analyzers.offline.classification import classify
+from worker_service.analyzers.offline.classification import classify, excerpt_of
+from worker_service.analyzers.offline.labels import choose_label
 from worker_service.analyzers.offline.language import language_of
 from worker_service.analyzers.offline.ranking import summary_of
 from worker_service.analyzers.offline.segmentation import sentences_of
@@ -60,6 +62,30 @@ class OfflineAnalyzer:
             raise LLMTimeoutError("The analysis took longer than allowed.") from None
         coverage = coverage_of(extraction, chars_analyzed=min(len(extraction.text), MAX_CHARS))
         return Report(analysis=analysis, analyzer=self.info(profile), coverage=coverage, usage=Usage())
+
+    async def classify(
+        self,
+        extraction: Extraction,
+        labels: Sequence[Label],
+        *,
+        calls: Calls,  # noqa: ARG002
+        timeout_seconds: float,
+        profile: Profile = SHIPPED,
+    ) -> Labelling:
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                label, confidence = await asyncio.to_thread(choose_label, extraction.text, labels)
+        except TimeoutError:
+            raise LLMTimeoutError("The classification took longer than allowed.") from None
+        return Labelling(
+            label=label,
+            confidence=confidence,
+            labels=tuple(label.name for label in labels),
+            analyzer=self.info(profile),
+            chars_extracted=len(extraction.text),
+            chars_analyzed=len(excerpt_of(extraction.text)) - 1,
+            usage=Usage(),
+        )
 
 
 def analysis_of(text: str) -> Analysis:

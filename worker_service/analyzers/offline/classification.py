@@ -23,15 +23,25 @@ _NOT_WORD = re.compile(r"[\W_]+")
 
 def classify(text: str) -> Classification:
     """Return the kind with most cues; `other` when there are too few to tell."""
-    excerpt = text[:_HEAD_CHARS] + " " + text[_HEAD_CHARS:][-_TAIL_CHARS:]
-    words = _plain(excerpt)
-    titles = [_plain(line) for line in _first_lines(text)]
-    points = {label: _points(cues, words, titles) for label, cues in _CUES.items()}
-    points["email"] += _mail_header_points(text)
+    points = points_of(text)
     (best, most), (_, second) = sorted(points.items(), key=lambda item: -item[1])[:2]
     if most < _LEAST_POINTS:
         return Classification(label="other", confidence=_OTHER_CONFIDENCE)
     return Classification(label=best, confidence=round(min(0.95, most / (most + second + 3.0)), 2))
+
+
+def points_of(text: str) -> dict[str, float]:
+    """How much speaks for each kind."""
+    words = _plain(excerpt_of(text))
+    titles = [_plain(line) for line in _first_lines(text)]
+    points = {label: _points(cues, words, titles) for label, cues in _CUES.items()}
+    points["email"] += _mail_header_points(text)
+    return points
+
+
+def excerpt_of(text: str) -> str:
+    """Beginning and end: there a document says what it is."""
+    return text[:_HEAD_CHARS] + " " + text[_HEAD_CHARS:][-_TAIL_CHARS:]
 
 
 def _points(cues: list[frozenset[str]], words: str, titles: list[str]) -> float:

@@ -1,0 +1,75 @@
+"""Labels of the caller's own, as requests bring them, and what classifying a folder answers."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from shared.analysis import Label
+
+MAX_BODY_BYTES = 65_536
+MAX_LABELS = 50
+
+
+def _plain(text: str) -> str:
+    """Refuses what nobody sees: it could only make two labels look the same, or say something to a model alone."""
+    if text != text.strip() or any(unicodedata.category(char)[0] == "C" for char in text):
+        raise ValueError("Must not have control or invisible characters, nor spaces at its ends.")
+    return text
+
+
+def _meaningful(name: str) -> str:
+    if not any(char.isalnum() for char in name):
+        raise ValueError("Must have a letter or a digit.")
+    return name
+
+
+def _different(labels: list[LabelIn]) -> list[LabelIn]:
+    if len({label.name.casefold() for label in labels}) < len(labels):
+        raise ValueError("Must have different names, in any case.")
+    return labels
+
+
+class LabelIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[str, AfterValidator(_plain), AfterValidator(_meaningful)] = Field(min_length=1, max_length=64)
+    description: Annotated[str, AfterValidator(_plain)] | None = Field(
+        None, max_length=300, description="Which documents it is for."
+    )
+
+
+class ClassifyIn(BaseModel):
+    """The labels to choose from. `force` asks for a new answer where there is one already."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    labels: Annotated[list[LabelIn], AfterValidator(_different)] = Field(min_length=1, max_length=MAX_LABELS)
+    force: bool = False
+
+    def chosen_from(self) -> tuple[Label, ...]:
+        return tuple(Label(name=label.name, description=label.description) for label in self.labels)
+
+
+class SkippedDocument(BaseModel):
+    id: UUID
+    filename: str
+    code: str
+    detail: str
+
+
+class FolderClassifyOut(BaseModel):
+    """What became of a folder's documents; those that were started are on the stream from `feed_cursor` on.
+
+    With a `next_cursor` there are more: ask again with it.
+    """
+
+    folder: str
+    started: int
+    unchanged: int = Field(description="Already classified with these labels, or about to be.")
+    skipped: list[SkippedDocument]
+    next_cursor: str | None
+    feed_cursor: str
