@@ -1,6 +1,6 @@
 # `make` alone prints what there is. Everything runs from .venv/, which any target sets up first.
 .DEFAULT_GOAL := help
-.PHONY: help setup dev test check format bench eval fuzz fuzz-api openapi storm chaos mutants deploy-test test-localstack lock clean
+.PHONY: help setup dev test check format bench eval fuzz fuzz-api openapi slowloris storm chaos mutants deploy-test test-localstack lock clean
 
 PYTHON ?= python3
 PYTHON313 ?= python3.13
@@ -57,6 +57,10 @@ FUZZ_EXAMPLES ?= 30
 
 fuzz-api: setup ## Send generated requests to every route of a running stack (FUZZ_EXAMPLES each) and check every answer
 	$(BIN)/python -m tests.chaos.fuzz_api --examples $(FUZZ_EXAMPLES)
+
+slowloris: SHELL := bash
+slowloris: setup ## Open 500 connections that hardly send, and upload beside them
+	@set -o pipefail; $(BIN)/python -m tests.chaos.slowloris | tee docs/results/slowloris.txt
 
 openapi: setup ## Write docs/openapi.json, the API's description
 	$(BIN)/python -m tests.support.openapi_document > docs/openapi.json

@@ -18,6 +18,8 @@ _MAX_FIELD_BYTES = 8_192
 _MAX_FIELDS = 20
 # A client that sends slower than this, over all, holds a slot that others wait for.
 _MIN_BYTES_PER_SECOND = 16_384
+# As much as the server reads of a body before anybody asks for it.
+_BEGINNING_BYTES = 65_536
 _FILE_FIELDS = frozenset({"file", "files"})
 # The rest of the body is still on the wire: the connection cannot be used again.
 _CLOSE = {"Connection": "close"}
@@ -145,6 +147,24 @@ async def read_parts(
             yield part
     if not assembler.complete:
         raise _malformed("it ends before its last boundary")
+
+
+async def begun(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> AsyncIterator[bytes]:
+    """The body, once its beginning has come: one that hardly comes at all must not hold what others wait for.
+
+    Raises ProblemError 408 when the beginning takes longer than `idle_seconds`.
+    """
+    clock = asyncio.get_running_loop().time
+    beginning, ends_at = bytearray(), clock() + idle_seconds
+    while len(beginning) < _BEGINNING_BYTES and (chunk := await _next(chunks, max(0.0, ends_at - clock()))):
+        beginning += chunk
+    return _again(bytes(beginning), chunks)
+
+
+async def _again(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield beginning
+    async for chunk in rest:
+        yield chunk
 
 
 def _parser(content_type: str, assembler: _Assembler) -> MultipartParser:

@@ -14,7 +14,7 @@ from api_service.auth import Caller
 from api_service.dependencies import CallerDep, IdempotencyKeyDep, Services, ServicesDep, folder_path, known_profile
 from api_service.idempotency import KeyedRequest, answered, replayed
 from api_service.intake import Refusal, Upload, digest
-from api_service.multipart import Part, oversized, read_parts
+from api_service.multipart import Part, begun, oversized, read_parts
 from api_service.problems import ProblemError, invalid, status_of
 from api_service.routes import problems
 from api_service.schemas import UploadError, UploadItem, UploadOut
@@ -75,8 +75,9 @@ async def take_in(
         owner=owner, route="/documents", key=key, store=services.backends.idempotency, clock=services.clock
     )
     max_bytes = _max_bytes(request, services)
+    body = await begun(request.stream(), idle_seconds=services.settings.body_idle_seconds)
     async with services.upload_slots:
-        parts = _parts(request, services.settings, max_bytes=max_bytes)
+        parts = _parts(body, request, services.settings, max_bytes=max_bytes)
         if kept := await keyed.kept():
             return replayed(kept, request_hash=(await digest(parts)).request_hash)
         staged, options = await _stage(parts, services, owner=owner, hashed=keyed.key_hash, process=process)
@@ -90,9 +91,9 @@ async def take_in(
     return answered(answer, status=HTTPStatus.ACCEPTED)
 
 
-def _parts(request: Request, settings: Settings, *, max_bytes: int) -> AsyncIterator[Part]:
+def _parts(body: AsyncIterator[bytes], request: Request, settings: Settings, *, max_bytes: int) -> AsyncIterator[Part]:
     return read_parts(
-        request.stream(),
+        body,
         content_type=request.headers.get("content-type", ""),
         max_files=settings.max_files,
         max_file_bytes=settings.max_file_bytes,
