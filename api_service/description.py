@@ -63,6 +63,7 @@ _EVENT: dict[str, Any] = {
         "required": ["event", "data"],
     },
 }
+_LABELS = {"labels": [{"name": "contract", "description": "Agreements that both sides signed."}, {"name": "other"}]}
 _EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("post", "/auth/login"): {"username": "ada", "password": "correct horse battery staple"},
     ("post", "/auth/refresh"): {"refresh_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6InJ0K2p3dCJ9.…"},
@@ -70,6 +71,8 @@ _EXAMPLES: dict[tuple[str, str], dict[str, Any]] = {
     ("patch", "/users/{name}"): {"disabled": True},
     ("post", "/documents/uploads"): {"filename": "paper.pdf", "size": 48_213, "folder": "research/2026"},
     ("post", "/documents/{document_id}/process"): {"force": True},
+    ("post", "/documents/{document_id}/classify"): _LABELS,
+    ("post", "/folders/{path}/classify"): _LABELS,
 }
 
 
