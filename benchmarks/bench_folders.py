@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -93,6 +94,7 @@ async def main() -> None:
         lines.append(line)
 
     say(f"$ python benchmarks/bench_folders.py --documents {args.documents} --seed {args.seed}")
+    say(f"{datetime.now(UTC):%Y-%m-%d}")
     documents = mixed(uuid4(), args.documents, seed=args.seed)
     right = True
     with scratch() as folder, backends(folder) as settings:

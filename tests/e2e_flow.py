@@ -385,6 +385,10 @@ def check_lists(run: Run) -> None:
     expect(second["next_cursor"] is None, f"a cursor after the last page: {second['next_cursor']}")
     failed = ids(run.client.get(f"/documents?folder={run.folder}&status=failed"))
     expect(not failed, f"failed in {run.folder}: {failed}")
+    insight = run.client.get(f"/folders/{run.folder}/insights")
+    size = sum(len(file.body) for file in run.files.values())
+    counted = [insight["documents"], insight["statuses"], insight["size"]["total"]]
+    expect(counted == [len(run.files), {"completed": len(run.files)}, size], f"{run.folder} comes to {counted}")
 
 
 def ids(page: dict[str, Any]) -> list[str]:
@@ -470,7 +474,7 @@ STEPS: tuple[tuple[str, Callable[[Run], None]], ...] = (
     ("follow the stream to their end, across a dropped connection", follow_stream),
     ("read text, analysis, analyzer and coverage", read_results),
     ("history is whole, legal and what the stream told", check_history),
-    ("status flags, filters and pages", check_lists),
+    ("status flags, filters, pages, the folder's insight", check_lists),
     ("a bad file gets a problem, a good one beside it an item", send_bad_files),
     ("an upload repeated with its Idempotency-Key happens once", repeat_upload),
     ("an unknown id is 404, no token is 401", ask_for_strangers),
