@@ -9,7 +9,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from docrelay.client import Client, Event, Login, RequestRefusedError, Reset, Token
+from docrelay.client import JSON, Client, Event, KeptLogin, Login, RequestRefusedError, Reset, Token
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import Backends
 from shared.settings import Settings
@@ -139,3 +139,17 @@ async def test_client_that_asks_too_often_waits_as_it_is_told(stack_settings: Se
         # Without patience it would have been refused.
         answers = [await me.client.get("/auth/me") for _ in range(2)]
         assert answers[-1].status_code == 429
+
+
+async def test_log_in_that_another_process_has_refreshed_is_used(
+    api: str, stack_settings: Settings, me: Caller
+) -> None:
+    kept = [
+        {"access_token": "expired", "refresh_token": "-"},
+        {"access_token": tokens_of(stack_settings).access(me.user, uuid4()), "refresh_token": "-"},
+    ]
+    written: list[JSON] = []
+    login = KeptLogin(recall=lambda: kept.pop(0), keep=written.append)
+    async with Client(api, auth=login) as client:
+        assert (await client.me())["username"] == me.user.name
+    assert (kept, written) == ([], [])
