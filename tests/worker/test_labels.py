@@ -136,6 +136,7 @@ class TestOffline:
             ("Invoice number 17. Bill to: Ada. Amount due: 40 EUR within 14 days.", "Invoice"),
             ("The turbine stopped twice this week. Repairs of the gearbox took nine hours.", "maintenance"),
             ("We invite you to our garden party on Sunday. Please bring cake for all guests.", "Events"),
+            ("Bill to: Ada. Balance due within 14 days, net of VAT.", "Invoice"),
             ("Zinc and tin.", None),
         ],
     )

@@ -5,24 +5,30 @@ from __future__ import annotations
 import asyncio
 import sys
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
+from typing import get_args
 from uuid import UUID, uuid4
 
 import pytest
 
+from shared.analysis import StageResult
 from shared.bootstrap import Backends
+from shared.clock import utc_now
 from shared.document import Document
 from shared.errors import ConfigurationError, StageFailedError, StageTimeoutError
 from shared.ledger import call_key
+from shared.settings import Settings
 from tests.support.builders import new_document, report
 from tests.support.openai_server import OpenAIServer
 from tests.support.packages import PACKAGES, installed, package
 from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.openai import OpenAIAnalyzer
+from worker_service.assembly import assemble
 from worker_service.calls import Answered, Question
 from worker_service.extractors import Extraction
 from worker_service.pricing import Price
-from worker_service.stages import Stage, Work
+from worker_service.stages import Phase, Stage, Work
 from worker_service.stages.added import MAX_RESULT_BYTES, Added
 from worker_service.stages.builtin import Analyze
 from worker_service.stages.chosen import choose_stages
@@ -241,3 +247,16 @@ async def test_added_stages_call_is_paid_once_and_on_the_bill(backends: Backends
         assert done.report is not None
         bills.append((done.report.usage.calls, done.report.usage.cost_usd, done.report.usage.cached))
     assert (stage.made, bills) == (1, [(1, 28e-6, False), (0, 0.0, True)])
+
+
+async def test_run_for_something_else_keeps_what_a_stage_has_found(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    early, late = Counting(name="early"), Counting(name="late")
+    early.phase = "processing"
+    pipeline = replace(assemble(stack_settings, backends).handler.pipeline, stages=(Added(early), Added(late)))
+    kept = StageResult(version="1", result="of an earlier run")
+    work = replace(work_of(), results={"early": kept, "late": kept})
+    for phase in get_args(Phase):
+        work = await pipeline._through(phase, work, deadline=utc_now() + timedelta(minutes=1))
+    assert (work.results["early"].result, work.results["late"].result) == ("x", "of an earlier run")
