@@ -54,8 +54,7 @@ class Pipeline:
 
     async def _through(self, phase: Phase, work: Work, *, deadline: datetime) -> Work:
         for stage in self.stages:
-            # What an earlier run has found of a text is still true of it: this run was asked for something else.
-            if stage.phase == phase and not (phase == "analyzing" and stage.name in work.results):
+            if stage.phase == phase and not _known(stage, work):
                 left_seconds = (deadline - self.clock()).total_seconds()
                 work = await stage.run(work, seconds=min(stage.seconds, left_seconds))
         return work
@@ -131,6 +130,13 @@ class Pipeline:
 
     def _lease(self) -> Lease:
         return Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))
+
+
+def _known(stage: Stage, work: Work) -> bool:
+    """Whether an earlier run has left what the stage would find: then this run was asked for something else."""
+    if stage.phase == "processing":
+        return False
+    return stage.name in work.results or (stage.name == "analyze" and work.report is not None)
 
 
 def _report(work: Work) -> Report:

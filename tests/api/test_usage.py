@@ -45,6 +45,7 @@ async def test_usage_is_the_callers_own_by_day_and_model(me: Caller, backends: B
         ("gpt-4.1", 1, 0.5),
     ]
     assert answer["items"][0]["day"] == answer["until"]
+    assert {item["profile"] for item in answer["items"]} == {"default"}
     assert answer["total"] == {
         "calls": 2, "cached": 0, "input_tokens": 200, "output_tokens": 20, "cost_usd": 2.0, "saved_usd": 0.0
     }  # fmt: skip

@@ -25,6 +25,7 @@ from tests.chaos import results
 from tests.chaos.checker import findings
 from tests.chaos.live.ground import ground
 from tests.chaos.live.scenarios import Scenario
+from tests.chaos.live.scenarios.deliveries import Deliveries
 from tests.chaos.live.scenarios.fifo import Fifo
 from tests.chaos.live.scenarios.fire import Fire
 from tests.chaos.live.scenarios.keys import Keys
@@ -40,6 +41,7 @@ SCENARIOS: dict[str, type[Scenario]] = {
     "zombies": Zombies,
     "lost-replies": LostReplies,
     "keys": Keys,
+    "deliveries": Deliveries,
     "rolling": Rolling,
     "fifo": Fifo,
     "laptop": Laptop,
@@ -58,6 +60,8 @@ ALL = (
     "lost-replies --store dynamodb",
     "keys --store postgres",
     "keys --store dynamodb",
+    "deliveries --store postgres",
+    "deliveries --store dynamodb",
     "model --kills 3 --lost-leases 2 --duplicates 2 --wishes 0",
     "laptop --store postgres",
 )

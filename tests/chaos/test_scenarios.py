@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from tests.chaos.checker import findings
+from tests.chaos.checker import ambiguous_windows, findings
 from tests.chaos.history import History
 from tests.chaos.live.ground import Ground, ground
 from tests.chaos.live.scenarios import Scenario
+from tests.chaos.live.scenarios.deliveries import Deliveries
 from tests.chaos.live.scenarios.fifo import Fifo
 from tests.chaos.live.scenarios.fire import Fire
 from tests.chaos.live.scenarios.keys import Keys
@@ -71,6 +72,16 @@ async def test_first_claims_come_in_the_order_of_the_queue(small: Ground, chance
 async def test_one_key_from_many_threads_is_one_run_and_one_answer(small: Ground, chance: random.Random) -> None:
     history = await play(Keys(threads=10, keys=4, apis=2), small, chance)
     assert len(history.keyed) == 2 * 4 * 12
+
+
+@pytest.mark.parametrize("store", ["postgres"])
+async def test_message_that_comes_five_times_is_paid_for_once(small: Ground, chance: random.Random) -> None:
+    history = await play(Deliveries(documents=8, owners=4, workers=2, kill_every_seconds=4), small, chance)
+    told = history.faults
+    assert told["duplicates"] >= 4 * 8
+    assert told["call keys"] == promised(history) == 8
+    assert len(history.billed) <= told["call keys"] + ambiguous_windows(history)
+    assert told["micro-USD in journal"] == told["micro-USD in ledger"] + told["micro-USD in doubt"] > 0
 
 
 # On PostgreSQL, tests/contracts/test_document_store.py loses the reply of every kind of write.

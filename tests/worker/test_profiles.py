@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 
-from shared.analysis import Report
+from shared.analysis import Report, RunOptions
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
-from shared.errors import ConfigurationError
+from shared.errors import ConfigurationError, UnknownProfileError
 from shared.profiles import Profiles, load_profiles
 from shared.settings import Settings
 from tests.support.openai_server import OpenAIServer
@@ -125,6 +126,13 @@ async def test_offline_analyzer_tells_the_profile_and_arm_too(backends: Backends
     report = await analyzed(backends, Analyze(analyzer=OfflineAnalyzer(), seconds=9), profiles, "trial", text="Hm.")
     assert report.analyzer.arm in {"trial/a", "trial/b"}
     assert report.analyzer.profile in {"short", "longer"}
+
+
+async def test_document_whose_profile_is_gone_fails_by_that_name(stack_settings: Settings, backends: Backends) -> None:
+    pipeline = assemble(stack_settings, backends).handler.pipeline
+    document = replace(await analyzing(backends), options=RunOptions(profile="gone"))
+    with pytest.raises(UnknownProfileError, match="no profile gone"):
+        await pipeline.run(document, deadline=utc_now() + timedelta(minutes=1))
 
 
 def test_options_reach_their_stage() -> None:

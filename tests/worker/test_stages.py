@@ -252,11 +252,15 @@ async def test_added_stages_call_is_paid_once_and_on_the_bill(backends: Backends
 async def test_run_for_something_else_keeps_what_a_stage_has_found(
     stack_settings: Settings, backends: Backends
 ) -> None:
-    early, late = Counting(name="early"), Counting(name="late")
+    early, late, analyze = Counting(name="early"), Counting(name="late"), Counting(name="analyze")
     early.phase = "processing"
-    pipeline = replace(assemble(stack_settings, backends).handler.pipeline, stages=(Added(early), Added(late)))
+    pipeline = replace(
+        assemble(stack_settings, backends).handler.pipeline, stages=(Added(early), Added(analyze), Added(late))
+    )
     kept = StageResult(version="1", result="of an earlier run")
     work = replace(work_of(), results={"early": kept, "late": kept})
     for phase in get_args(Phase):
         work = await pipeline._through(phase, work, deadline=utc_now() + timedelta(minutes=1))
     assert (work.results["early"].result, work.results["late"].result) == ("x", "of an earlier run")
+    # The report is there.
+    assert "analyze" not in work.results

@@ -75,9 +75,6 @@ class Analyze(Stage):
 
     async def run(self, work: Work, *, seconds: float) -> Work:
         assert work.extraction is not None, "the pipeline has looked"
-        if work.report is not None:
-            # Of an earlier run: this one was asked for something else.
-            return work
         report = await self.analyzer.analyze(
             work.extraction, calls=work.calls, timeout_seconds=seconds, profile=work.choice.profile
         )

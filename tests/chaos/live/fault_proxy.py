@@ -36,7 +36,8 @@ class Faults:
     """Shares between 0 and 1. `duplicate` and `delay` are of deliveries, the others of requests.
 
     A duplicate arrives within `duplicate_seconds`, a delayed delivery is hidden for up to `delay_seconds`. A lost
-    reply is one of a request that had its effect; a refused request gets a 500 and has none.
+    reply is one of a request that had its effect; a refused request gets a 500 and has none. `copies` are how often
+    each message arrives once more, within the same seconds.
     """
 
     duplicate: float = 0.0
@@ -45,6 +46,7 @@ class Faults:
     delay_seconds: float = 90.0
     lose_reply: float = 0.0
     refuse: float = 0.0
+    copies: int = 0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -72,6 +74,7 @@ class FaultProxy:
     after: Callable[[str], None] | None = None
     _names: dict[int, str] = field(default_factory=dict)
     _replays: list[_Replay] = field(default_factory=list)
+    _copied: set[str] = field(default_factory=set)
     _runner: web.AppRunner | None = None
     _session: ClientSession | None = None
 
@@ -99,9 +102,14 @@ class FaultProxy:
         self._names[port] = name
         return f"http://127.0.0.1:{port}"
 
+    @property
+    def waiting(self) -> int:
+        """Deliveries that have not arrived yet."""
+        return len(self._replays)
+
     def calm(self) -> None:
         """No more faults; what was duplicated and has not arrived yet never will."""
-        self.faults = replace(self.faults, duplicate=0.0, delay=0.0, lose_reply=0.0, refuse=0.0)
+        self.faults = replace(self.faults, duplicate=0.0, delay=0.0, lose_reply=0.0, refuse=0.0, copies=0)
         self._replays.clear()
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
@@ -151,13 +159,19 @@ class FaultProxy:
         deliveries = json.loads(answer.body).get("Messages", [])
         kept = [one for one in deliveries if not (self._happens(self.faults.delay) and await self._hide(asked, one))]
         for message in kept:
-            if self._happens(self.faults.duplicate):
+            for _ in range(self._copies(message)):
                 self.done["duplicates"] += 1
                 at = time.monotonic() + self.chance.uniform(0, self.faults.duplicate_seconds)
                 self._replays.append(_Replay(at=at, message=message))
         if len(kept) == len(deliveries):
             return answer
         return web.json_response({"Messages": kept} if kept else {}, content_type="application/x-amz-json-1.0")
+
+    def _copies(self, message: dict[str, Any]) -> int:
+        """How often this delivery is to arrive once more: a message that the queue delivers anew has its copies."""
+        first = message["MessageId"] not in self._copied
+        self._copied.add(message["MessageId"])
+        return self._happens(self.faults.duplicate) + (self.faults.copies if first else 0)
 
     async def _hide(self, asked: _Forwarded, message: dict[str, Any]) -> bool:
         """Let the queue hide a message that it has just delivered, as if it had been slow."""
