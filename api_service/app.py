@@ -20,6 +20,7 @@ from api_service.frames import Encoder
 from api_service.hub import Hub
 from api_service.intake import Intake
 from api_service.presigned import PresignedUploads
+from api_service.quotas import Quotas
 from api_service.rate_limits import RateLimits
 from api_service.request_log import RequestLog
 from api_service.response_headers import ResponseHeaders
@@ -102,6 +103,8 @@ def assemble(settings: Settings, backends: Backends) -> Services:
         clock=utc_now,
     )
     encoder = Encoder(documents=backends.documents)
+    # One for both ways in: what is asked for by the one counts for the other.
+    quotas = Quotas.of(settings, backends.documents)
     return Services(
         settings=settings,
         backends=backends,
@@ -114,12 +117,18 @@ def assemble(settings: Settings, backends: Backends) -> Services:
             new_id=uuid7,
         ),
         intake=Intake(
-            documents=backends.documents, blobs=backends.blobs, queue=backends.queue, clock=utc_now, new_id=uuid7
+            documents=backends.documents,
+            blobs=backends.blobs,
+            queue=backends.queue,
+            quotas=quotas,
+            clock=utc_now,
+            new_id=uuid7,
         ),
         presigned=PresignedUploads(
             documents=backends.documents,
             blobs=backends.blobs,
             queue=backends.queue,
+            quotas=quotas,
             max_file_bytes=settings.max_file_bytes,
             clock=utc_now,
             new_id=uuid7,

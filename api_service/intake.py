@@ -10,6 +10,7 @@ from uuid import UUID
 
 from api_service.multipart import Part
 from api_service.names import clean_name
+from api_service.quotas import Quotas
 from shared import log
 from shared.analysis import RunOptions
 from shared.clock import Clock, NewId
@@ -68,6 +69,7 @@ class Intake:
     documents: DocumentStore
     blobs: BlobStore
     queue: JobQueue
+    quotas: Quotas
     clock: Clock
     new_id: NewId
 
@@ -126,7 +128,7 @@ class Intake:
         for generation in count():
             document_id = derived_id(owner, key_hash, index, generation) if key_hash else self.new_id()
             document = self._admit(part, owner=owner, document_id=document_id)
-            if await self.documents.insert(document):
+            if await self.quotas.insert(document):
                 return document
             stored = await self.documents.get(document_id)
             # A key is forgotten after a while; then the same one means another request.

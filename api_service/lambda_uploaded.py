@@ -9,6 +9,7 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 from api_service.presigned import PresignedUploads
+from api_service.quotas import Quotas
 from shared import log
 from shared.bootstrap import open_backends
 from shared.clock import utc_now, uuid7
@@ -45,6 +46,7 @@ def _opened() -> tuple[Environment, PresignedUploads]:
         documents=backends.documents,
         blobs=backends.blobs,
         queue=backends.queue,
+        quotas=Quotas.of(environment.settings, backends.documents),
         max_file_bytes=environment.settings.max_file_bytes,
         clock=utc_now,
         new_id=uuid7,

@@ -8,6 +8,7 @@ from typing import Unpack
 from uuid import UUID
 
 from api_service.names import clean_name
+from api_service.quotas import Quotas
 from shared.analysis import RunOptions
 from shared.clock import Clock, NewId
 from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, Facts, Failure, advance, blob_prefix
@@ -41,6 +42,7 @@ class PresignedUploads:
     documents: DocumentStore
     blobs: BlobStore
     queue: JobQueue
+    quotas: Quotas
     max_file_bytes: int
     clock: Clock
     new_id: NewId
@@ -51,7 +53,7 @@ class PresignedUploads:
         """Make the document's row and the form for its file. Raises IntakeError for what would be refused anyway."""
         document = self._admit(owner=owner, filename=filename, size=size, content_type=content_type)
         document = replace(document, folder=folder, options=RunOptions(profile=profile))
-        await self.documents.insert(document)
+        await self.quotas.insert(document)
         form = await self.blobs.upload_form(
             document.blob_key,
             content_type=document.content_type,

@@ -24,6 +24,7 @@ from shared.errors import (
     IntakeError,
     MissingFilenameError,
     MoveRefusedError,
+    QuotaExceededError,
     TooLargeError,
     UnsupportedTypeError,
 )
@@ -41,6 +42,7 @@ _STATUS: dict[type[DocrelayError], HTTPStatus] = {
     IntakeError: HTTPStatus.UNPROCESSABLE_ENTITY,
     MissingFilenameError: HTTPStatus.UNPROCESSABLE_ENTITY,
     MoveRefusedError: HTTPStatus.CONFLICT,
+    QuotaExceededError: HTTPStatus.FORBIDDEN,
     TooLargeError: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     UnsupportedTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }

@@ -15,7 +15,7 @@
     ├── BlobMissingError          the store knows the document, the bucket does not
     ├── IdempotencyMismatchError  same Idempotency-Key, different request
     └── DocumentError             why one document was refused or failed; `code` is public
-        ├── IntakeError           UnsupportedType TooLarge Empty MissingFilename
+        ├── IntakeError           UnsupportedType TooLarge Empty MissingFilename QuotaExceeded
         ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
         ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMInvalidOutput
         │                         BudgetExceeded
@@ -151,6 +151,12 @@ class MissingFilenameError(IntakeError):
     """The file part has no filename."""
 
     code = "missing_filename"
+
+
+class QuotaExceededError(IntakeError):
+    """There is no room for another document."""
+
+    code = "quota_exceeded"
 
 
 class ExtractionError(DocumentError):

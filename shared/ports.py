@@ -36,6 +36,14 @@ class Delivery:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Holdings:
+    """What an owner keeps, uploads under way included, deletions not."""
+
+    documents: int
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class UploadForm:
     """Where and with which form fields a client may put one object by itself, with a POST."""
 
@@ -118,6 +126,10 @@ class DocumentStore(Pingable, Protocol):
 
     async def page(self, owner: UUID, *, where: ListFilter, limit: int, after: ListPosition | None) -> list[Document]:
         """Newest first."""
+        ...
+
+    async def holdings(self, owner: UUID, *, with_bytes: bool) -> Holdings:
+        """How much the owner keeps; `with_bytes` may cost a read for each document."""
         ...
 
     async def history(self, document_id: UUID) -> list[HistoryEntry]: ...

@@ -84,6 +84,9 @@ class Settings(BaseSettings):
 
     max_file_bytes: int = Field(10_485_760, ge=1)
     max_files: int = Field(100, ge=1)
+    # What one user may keep; None is no limit.
+    max_documents_per_user: int | None = Field(None, ge=1)
+    max_bytes_per_user: int | None = Field(None, ge=1)
     # Requests that read a body at the same time, each with at most one file in memory; others wait in TCP.
     upload_slots: int = Field(16, ge=1)
     body_idle_seconds: float = Field(30, gt=0)

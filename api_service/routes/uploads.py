@@ -56,7 +56,11 @@ class _Options(TypedDict):
 
 
 @router.post(
-    "", status_code=202, response_model=UploadOut, responses=problems(401, 408, 413, 415, 422, 503), openapi_extra=_BODY
+    "",
+    status_code=202,
+    response_model=UploadOut,
+    responses=problems(401, 403, 408, 413, 415, 422, 503),
+    openapi_extra=_BODY,
 )
 async def upload(request: Request, caller: CallerDep, services: ServicesDep, key: IdempotencyKeyDep) -> JSONResponse:
     """Upload PDF, DOCX or text files, in parts named `file` or `files`.

@@ -17,6 +17,7 @@ from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, Hi
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.idempotency import IdempotencyRecord
 from shared.lists import ListFilter, ListPosition
+from shared.ports import Holdings
 
 _INSERT = f"""
 INSERT INTO documents ({rows.SELECTED}) VALUES ({", ".join(f"%({column})s" for column in rows.COLUMNS)})
@@ -50,6 +51,10 @@ SELECT owner, seq, %(id)s, %(filename)s, %(folder)s, %(version)s, %(event_status
 FROM head
 """  # noqa: S608
 
+_HOLDINGS = """
+SELECT count(*) AS documents, coalesce(sum(size), 0)::bigint AS size_bytes
+FROM documents WHERE owner = %(owner)s AND status <> 'deleting'
+"""
 _PAGE = f"""
 SELECT {rows.SELECTED} FROM documents
 WHERE owner = %(owner)s AND status <> 'deleting'
@@ -118,6 +123,10 @@ class PostgresDocumentStore:
             "limit": limit,
         }
         return [rows.document_from(row) for row in await fetch_all(self._pool, _PAGE, parameters)]
+
+    async def holdings(self, owner: UUID, *, with_bytes: bool) -> Holdings:  # noqa: ARG002 - they cost nothing more here
+        row = await fetch_one(self._pool, _HOLDINGS, {"owner": owner})
+        return Holdings(**row or {"documents": 0})
 
     async def history(self, document_id: UUID) -> list[HistoryEntry]:
         query = "SELECT * FROM document_history WHERE document_id = %(id)s ORDER BY version"
