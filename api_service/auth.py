@@ -16,7 +16,7 @@ from shared.ports import AccountStore
 # A client whose answer got lost may present the last token once more for so long (RFC 9700, section 4.14).
 _GRACE = timedelta(seconds=10)
 # Checked for unknown names, so that they take as long as known ones. The password of nobody.
-_DUMMY_HASH = "$argon2id$v=19$m=65536,t=3,p=4$/lK6cQK+xoj2cw/bsonLKw$zF/0fjE79h+9S+q6M3HY0vTA1UzFQAXZRoqzRXLBzqE"
+DUMMY_HASH = "$argon2id$v=19$m=65536,t=3,p=4$/lK6cQK+xoj2cw/bsonLKw$zF/0fjE79h+9S+q6M3HY0vTA1UzFQAXZRoqzRXLBzqE"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class Authenticator:
     async def log_in(self, name: str, password: str) -> TokenPair:
         """Raises BadCredentialsError, after the same work for a wrong name as for a wrong password."""
         user = await self.accounts.user_named(name)
-        good = await self.passwords.verify(password, user.password_hash if user else _DUMMY_HASH)
+        good = await self.passwords.verify(password, user.password_hash if user else DUMMY_HASH)
         if user is None or user.disabled or not good:
             audit.record("login", "refused", user_id=user and str(user.id))
             raise BadCredentialsError

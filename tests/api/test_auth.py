@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from api_service.auth import DUMMY_HASH
 from shared.accounts import User
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import Backends
@@ -78,6 +79,12 @@ async def test_wrong_password_unknown_user_and_disabled_user_get_the_same_answer
     assert others == [first] * 3
     assert {answer.headers["content-type"] for answer in answers} == {"application/problem+json"}
     assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+
+
+async def test_unknown_name_costs_the_same_hash_as_a_known_one(password_hash: str) -> None:
+    """Algorithm, version, memory, passes and lanes: what the time of a check depends on."""
+    assert DUMMY_HASH.split("$")[:4] == password_hash.split("$")[:4]
+    assert not await Argon2Passwords().verify("", DUMMY_HASH)
 
 
 async def test_user_name_with_a_nul_is_one_that_nobody_has(anybody: httpx.AsyncClient) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from tests.support.embedded import EmbeddedStack
 
+_CHECKOUT = Path(__file__).resolve().parents[2]
 CHECKS = (
     "not_a_server_error",
     "status_code_conformance",
@@ -67,7 +69,8 @@ def main() -> int:
         tempfile.TemporaryDirectory(prefix="docrelay-fuzz-") as folder,
         EmbeddedStack(Path(folder) / "home", environment=SETTINGS) as stack,
     ):
-        return subprocess.run(command(stack, given), cwd=folder, check=False).returncode
+        environment = {**os.environ, "PYTHONPATH": str(_CHECKOUT), "SCHEMATHESIS_HOOKS": "tests.chaos.fuzz_hooks"}
+        return subprocess.run(command(stack, given), cwd=folder, env=environment, check=False).returncode
 
 
 if __name__ == "__main__":
