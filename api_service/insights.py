@@ -43,12 +43,14 @@ class FolderDocument(ListedDocument):
     words: int | None
     language: str | None
     label: str | None
+    classified_as: str | None = Field(description="Which of your own labels fits, where you asked for it.")
     sentiment: str | None
     topics: list[str]
 
     @classmethod
     def stated(cls, document: Document) -> FolderDocument:
         analysis = document.report.analysis if document.report else None
+        given = document.report.classification if document.report else None
         return cls(
             **dict(ListedDocument.of(document)),
             title=document.title,
@@ -57,6 +59,7 @@ class FolderDocument(ListedDocument):
             words=document.words,
             language=analysis and analysis.language,
             label=analysis and analysis.classification.label,
+            classified_as=given and given.label,
             sentiment=analysis and analysis.sentiment.label,
             topics=analysis.topics if analysis else [],
         )
@@ -140,6 +143,7 @@ class InsightOut(BaseModel):
     statuses: dict[str, int]
     languages: dict[str, int]
     labels: dict[str, int]
+    classified: dict[str, int] = Field(description="By your own labels, where you asked which of them fits.")
     topics: dict[str, int]
     sentiment: SentimentOut
     uploaded: PeriodOut
@@ -163,4 +167,6 @@ class InsightOut(BaseModel):
 
 
 def _counts(insight: FolderInsight) -> dict[str, Any]:
-    return {name: getattr(insight, name) for name in ("types", "statuses", "languages", "labels", "topics")}
+    return {
+        name: getattr(insight, name) for name in ("types", "statuses", "languages", "labels", "classified", "topics")
+    }

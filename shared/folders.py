@@ -71,7 +71,7 @@ class Period:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spent:
-    """What the results that are shown have cost; `unpriced` is how many of them nobody knows the price of."""
+    """What the results have cost that the documents have now; `unpriced`: of how many nobody knows the price."""
 
     calls: int = 0
     input_tokens: int = 0
@@ -92,6 +92,8 @@ class FolderInsight:
     statuses: Mapping[str, int] = field(default_factory=dict)
     languages: Mapping[str, int] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
+    # By the owner's own labels, where somebody asked which of them fits.
+    classified: Mapping[str, int] = field(default_factory=dict)
     sentiments: Mapping[str, int] = field(default_factory=dict)
     topics: Mapping[str, int] = field(default_factory=dict)
     sentiment_score: float | None = None

@@ -15,7 +15,7 @@ class ListFilter:
     """A folder includes its subfolders.
 
     `since` is the first time of upload that counts, `until` the first that does not.
-    `label` is the whole label of an analysis, `name` any part of a filename, both in any case.
+    `label` is that of the analysis or one of the owner's own, `name` any part of a filename, both in any case.
     """
 
     status: DocumentStatus | None = None
@@ -31,7 +31,7 @@ class ListFilter:
             self.status in {None, document.status}
             and contains(self.folder or "", document.folder)
             and self.content_type in {None, document.content_type}
-            and (self.label is None or self.label.lower() == _label(document))
+            and (self.label is None or self.label.lower() in _labels(document))
             and (self.name is None or self.name.lower() in document.filename.lower())
             and (self.since is None or document.created_at >= self.since)
             and (self.until is None or document.created_at < self.until)
@@ -46,5 +46,8 @@ class ListPosition:
     id: UUID
 
 
-def _label(document: Document) -> str | None:
-    return document.report.analysis.classification.label.lower() if document.report else None
+def _labels(document: Document) -> set[str]:
+    report = document.report
+    given = report.classification.label if report and report.classification else None
+    found = report.analysis.classification.label if report else None
+    return {label.lower() for label in (given, found) if label is not None}

@@ -11,6 +11,7 @@ from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.support.builders import NOW, S, new_document
 from tests.support.callers import Caller, calling
+from tests.support.mixed_documents import labelled
 
 EMPTY_SPREAD = {"documents": 0, "total": 0, "average": None, "smallest": None, "largest": None}
 NEVER = {"first": None, "last": None}
@@ -101,6 +102,7 @@ async def test_insight_has_what_the_documents_come_to(me: Caller) -> None:
         "statuses": {"completed": 2, "failed": 1},
         "languages": {"en": 2},
         "labels": {"other": 2},
+        "classified": {},
         "topics": {"text": 2},
         "sentiment": {"score": 0.0, "labels": {"neutral": 2}},
         "uploaded": {"first": at, "last": at},
@@ -145,6 +147,14 @@ async def test_folder_s_documents_say_what_is_known_of_them(me: Caller) -> None:
     assert item["authored_at"] == NOW.isoformat()[:-6] + "Z"
     assert (item["language"], item["label"], item["sentiment"], item["topics"]) == ("en", "other", "neutral", ["text"])
     assert (item["folder"], item["status"], item["filename"]) == ("a/b", "completed", "paper.pdf")
+
+
+async def test_folder_tells_which_of_the_owner_s_labels_fit(me: Caller) -> None:
+    document, label = labelled(me.user.id)
+    await me.backends.documents.insert(document)
+    assert (await insight(me.client, "/"))["classified"] == {label: 1}
+    (item,) = (await me.client.get("/folders/%2F/documents")).json()["items"]
+    assert item["classified_as"] == label
 
 
 async def test_folder_s_pages_follow_each_other(me: Caller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
 
@@ -11,6 +12,7 @@ from shared.document import DocumentStatus
 from shared.lists import ListFilter, ListPosition
 from tests.contracts.paths import stored
 from tests.support.builders import NOW, move, new_document
+from tests.support.mixed_documents import labelled
 
 S = DocumentStatus
 SECOND = timedelta(seconds=1)
@@ -83,6 +85,10 @@ async def test_lists_filter_by_what_only_the_document_knows(backends: Backends) 
     # The builder's report has it.
     assert await names(ListFilter(label="OTHER")) == ["notes.txt", "Über Bienen.PDF"]
     assert await names(ListFilter(label="othe")) == []
+    document, label = labelled(owner)
+    await backends.documents.insert(replace(document, filename="given.pdf"))
+    assert await names(ListFilter(label=label.upper())) == ["given.pdf"]
+    await backends.documents.discard(document)
     assert await names(ListFilter(name="über b")) == ["Über Bienen.PDF"]
     assert await names(ListFilter(name="%")) == []
     assert await names(ListFilter(name="N", content_type="text/plain", label="other")) == ["notes.txt"]

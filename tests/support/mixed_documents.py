@@ -27,6 +27,8 @@ def recount(documents: Iterable[Document], folder: str) -> dict[str, Any]:
     """What `asdict` of the folder's insight has to be."""
     inside = [one for one in documents if one.status not in {S.UPLOADING, S.DELETING} and _is_in(one, folder)]
     reports = [one.report for one in inside if one.report]
+    choices = [one.classification for one in reports if one.classification]
+    bills = [*(one.usage for one in reports), *(one.usage for one in choices)]
     return {
         "documents": len(inside),
         "size": _spread([one.size for one in inside]),
@@ -36,19 +38,28 @@ def recount(documents: Iterable[Document], folder: str) -> dict[str, Any]:
         "statuses": _ranked(str(one.status) for one in inside),
         "languages": _ranked(one.analysis.language for one in reports),
         "labels": _ranked(one.analysis.classification.label for one in reports),
+        "classified": _ranked(given.label for given in choices if given.label is not None),
         "sentiments": _ranked(one.analysis.sentiment.label for one in reports),
         "topics": _ranked(topic for one in reports for topic in sorted(set(one.analysis.topics))),
         "sentiment_score": _mean([one.analysis.sentiment.score for one in reports]),
         "uploaded": _period([one.created_at for one in inside]),
         "authored": _period([one.authored_at for one in inside if one.authored_at]),
         "spent": {
-            "calls": sum(one.usage.calls for one in reports),
-            "input_tokens": sum(one.usage.input_tokens for one in reports),
-            "output_tokens": sum(one.usage.output_tokens for one in reports),
-            "cost_micro_usd": sum(round((one.usage.cost_usd or 0) * 1e6) for one in reports),
-            "unpriced": sum(one.usage.cost_usd is None for one in reports),
+            "calls": sum(bill.calls for bill in bills),
+            "input_tokens": sum(bill.input_tokens for bill in bills),
+            "output_tokens": sum(bill.output_tokens for bill in bills),
+            "cost_micro_usd": sum(round((bill.cost_usd or 0) * 1e6) for bill in bills),
+            "unpriced": sum(bill.cost_usd is None for bill in bills),
         },
     }
+
+
+def labelled(owner: UUID) -> tuple[Document, str]:
+    """A document that got one of the owner's own labels, and that label."""
+    for one in mixed(owner, 100, seed=3):
+        if one.report and (given := one.report.classification) and given.label:
+            return one, given.label
+    raise AssertionError("a hundred documents without a label")
 
 
 def folder_counts(documents: Iterable[Document]) -> dict[str, int]:
@@ -100,9 +111,23 @@ def _report(chance: random.Random) -> Report:
         "classification": {"label": f"label {chance.randrange(30)}", "confidence": 0.5},
         "sentiment": {"label": chance.choice(("positive", "negative", "neutral")), "score": chance.randrange(9) / 8},
     }
-    tokens = {"calls": 1, "input_tokens": chance.randrange(9_999), "output_tokens": chance.randrange(999)}
-    found["usage"] |= tokens | {"cost_usd": chance.choice((None, chance.randrange(1_000_000) / 1_000_000))}
+    found["usage"] |= _usage(chance)
+    if chance.random() < 0.3:
+        found["classification"] = {
+            "label": chance.choice((None, "Invoice", "Pumps")),
+            "confidence": 0.5,
+            "labels": ["Invoice", "Pumps"],
+            "analyzer": found["analyzer"],
+            "chars_extracted": 9,
+            "chars_analyzed": 9,
+            "usage": _usage(chance),
+        }
     return Report.model_validate(found)
+
+
+def _usage(chance: random.Random) -> dict[str, Any]:
+    tokens = {"calls": 1, "input_tokens": chance.randrange(9_999), "output_tokens": chance.randrange(999)}
+    return tokens | {"cost_usd": chance.choice((None, chance.randrange(1_000_000) / 1_000_000))}
 
 
 def _is_in(document: Document, folder: str) -> bool:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from datetime import datetime
 
-from shared.analysis import Report
+from shared.analysis import Report, Usage
 from shared.document import Document
 from shared.folders import FolderInsight, Period, Spent, Spread, mean_score, most_frequent
 
-_COUNTED = ("types", "statuses", "languages", "labels", "sentiments", "topics")
+_COUNTED = ("types", "statuses", "languages", "labels", "classified", "sentiments", "topics")
 
 
 class _Numbers:
@@ -84,12 +84,18 @@ class Tally:
         )
 
     def _add_result(self, report: Report) -> None:
-        analysis, usage = report.analysis, report.usage
+        analysis, given = report.analysis, report.classification
         self._counts["languages"][analysis.language] += 1
         self._counts["labels"][analysis.classification.label] += 1
         self._counts["sentiments"][analysis.sentiment.label] += 1
         self._counts["topics"].update(set(analysis.topics))
         self._score += analysis.sentiment.score
+        self._add_cost(report.usage)
+        if given:
+            self._counts["classified"].update({given.label: 1} if given.label is not None else {})
+            self._add_cost(given.usage)
+
+    def _add_cost(self, usage: Usage) -> None:
         priced = {"unpriced": 1} if usage.cost_usd is None else {"cost_micro_usd": round(usage.cost_usd * 1_000_000)}
         calls = {"calls": usage.calls, "input_tokens": usage.input_tokens, "output_tokens": usage.output_tokens}
         self._spent.update(calls | priced)

@@ -61,7 +61,8 @@ WHERE owner = %(owner)s AND status <> 'deleting'
   AND (%(status)s::text IS NULL OR status = %(status)s)
   AND (%(folder)s::text IS NULL OR folder = %(folder)s OR starts_with(folder, %(folder)s || '/'))
   AND (%(content_type)s::text IS NULL OR content_type = %(content_type)s)
-  AND (%(label)s::text IS NULL OR lower(report -> 'analysis' -> 'classification' ->> 'label') = lower(%(label)s))
+  AND (%(label)s::text IS NULL OR lower(%(label)s) IN (
+      lower(report -> 'analysis' -> 'classification' ->> 'label'), lower(report -> 'classification' ->> 'label')))
   AND (%(name)s::text IS NULL OR strpos(lower(filename), lower(%(name)s)) > 0)
   AND (%(since)s::timestamptz IS NULL OR created_at >= %(since)s)
   AND (%(until)s::timestamptz IS NULL OR created_at < %(until)s)

@@ -30,7 +30,7 @@ FROM (
 INSIGHT = """
 WITH inside AS MATERIALIZED (
     SELECT id, size, pages, words, content_type, status, created_at, authored_at,
-           report -> 'analysis' AS analysis, report -> 'usage' AS usage
+           report -> 'analysis' AS analysis, report -> 'usage' AS usage, report -> 'classification' AS given
     FROM documents
     WHERE owner = %(owner)s AND status NOT IN ('uploading', 'deleting')
       AND (%(folder)s = '' OR folder = %(folder)s OR starts_with(folder, %(folder)s || '/'))
@@ -39,11 +39,20 @@ WITH inside AS MATERIALIZED (
     UNION ALL SELECT 'statuses', status FROM inside
     UNION ALL SELECT 'languages', analysis ->> 'language' FROM inside
     UNION ALL SELECT 'labels', analysis #>> '{classification,label}' FROM inside
+    UNION ALL SELECT 'classified', given ->> 'label' FROM inside
     UNION ALL SELECT 'sentiments', analysis #>> '{sentiment,label}' FROM inside
 ), topics AS (
     SELECT topic, count(*) AS documents
     FROM (SELECT DISTINCT id, jsonb_array_elements_text(analysis -> 'topics') AS topic FROM inside) AS named
     GROUP BY topic ORDER BY documents DESC, topic COLLATE "C" LIMIT 20
+), costs AS (
+    SELECT sum((usage ->> 'calls')::bigint)::bigint AS calls,
+           sum((usage ->> 'input_tokens')::bigint)::bigint AS input_tokens,
+           sum((usage ->> 'output_tokens')::bigint)::bigint AS output_tokens,
+           sum(round((usage ->> 'cost_usd')::numeric * 1000000))::bigint AS cost_micro_usd,
+           count(*) FILTER (WHERE usage ->> 'cost_usd' IS NULL) AS unpriced
+    FROM (SELECT usage FROM inside UNION ALL SELECT given -> 'usage' FROM inside) AS bills
+    WHERE usage IS NOT NULL
 ), counted AS (
     SELECT fact, value, count(*) AS documents FROM facts WHERE value IS NOT NULL GROUP BY fact, value
     UNION ALL SELECT 'topics', topic, documents FROM topics
@@ -55,17 +64,12 @@ SELECT count(*) AS documents,
        min(created_at) AS uploaded_first, max(created_at) AS uploaded_last,
        min(authored_at) AS authored_first, max(authored_at) AS authored_last,
        count(analysis) AS results, sum((analysis #>> '{sentiment,score}')::float8) AS score,
-       sum((usage ->> 'calls')::bigint)::bigint AS calls,
-       sum((usage ->> 'input_tokens')::bigint)::bigint AS input_tokens,
-       sum((usage ->> 'output_tokens')::bigint)::bigint AS output_tokens,
-       sum(round((usage ->> 'cost_usd')::numeric * 1000000))::bigint AS cost_micro_usd,
-       count(*) FILTER (WHERE usage IS NOT NULL AND usage ->> 'cost_usd' IS NULL) AS unpriced,
+       (SELECT row_to_json(costs) FROM costs) AS spent,
        (SELECT coalesce(jsonb_agg(jsonb_build_array(fact, value, documents)), '[]') FROM counted) AS counts
 FROM inside
 """
 
-_COUNTED = ("types", "statuses", "languages", "labels", "sentiments", "topics")
-_SPENT = ("calls", "input_tokens", "output_tokens", "cost_micro_usd", "unpriced")
+_COUNTED = ("types", "statuses", "languages", "labels", "classified", "sentiments", "topics")
 
 
 class PostgresFolderStore:
@@ -90,7 +94,7 @@ class PostgresFolderStore:
             sentiment_score=mean_score(row["score"] or 0.0, row["results"]),
             uploaded=Period(first=row["uploaded_first"], last=row["uploaded_last"]),
             authored=Period(first=row["authored_first"], last=row["authored_last"]),
-            spent=Spent(**{name: row[name] or 0 for name in _SPENT}),
+            spent=Spent(**{name: number or 0 for name, number in row["spent"].items()}),
         )
 
 
