@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated
 from uuid import UUID
@@ -84,8 +84,8 @@ def _position(cursor: str | None, where: ListFilter) -> ListPosition | None:
     if digest != _digest(where):
         raise invalid("cursor", "This cursor belongs to a list with other filters.")
     try:
-        return ListPosition(created_at=datetime.fromisoformat(created_at), id=UUID(last_id))
-    except ValueError as exc:
+        return ListPosition(created_at=datetime.fromisoformat(created_at).astimezone(UTC), id=UUID(last_id))
+    except (ValueError, OverflowError) as exc:
         raise invalid("cursor", "Not a cursor of this API.") from exc
 
 

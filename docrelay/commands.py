@@ -53,7 +53,7 @@ def upload(
     json: Json = False,
     base_url: BaseUrl = None,
 ) -> None:
-    """Upload files, each in a request of its own."""
+    """Upload files, each in a request of its own. What lies in a folder's subfolders goes into subfolders."""
     from docrelay import remote  # noqa: PLC0415
 
     options: dict[str, Any] = {"folder": folder, "process": process, "wait": wait, "as_json": json}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
 from importlib.metadata import version
@@ -35,12 +35,12 @@ def show(fields: JSON, *, as_json: bool) -> None:
 async def upload(
     client: Client, paths: Sequence[Path], *, folder: str, process: bool, wait: bool, as_json: bool
 ) -> bool:
-    """Upload every file of `paths`; whether one was refused, or failed where it was waited for."""
+    """Upload every file, from subfolders too; whether one was refused, or failed where it was waited for."""
     accepted: dict[UUID, JSON] = {}
     failed = False
-    for path in files_in(paths):
+    for path, inside in _placed(paths):
         try:
-            answer = await client.upload(path, folder=folder, process=process)
+            answer = await client.upload(path, folder=f"{folder}/{inside}", process=process)
         except (RequestRefusedError, OSError) as error:
             if isinstance(error, RequestRefusedError) and not _is_about_the_file(error):
                 raise
@@ -178,6 +178,13 @@ async def _state(client: Client, document_id: UUID) -> JSON:
         if error.status != 404:
             raise
         return {"id": str(document_id), "status": "deleted", "error": None}
+
+
+def _placed(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
+    """Each file, and where it lies below the path that was named."""
+    for named in paths:
+        for path in files_in([named]):
+            yield path, path.parent.relative_to(named).as_posix() if named.is_dir() else ""
 
 
 def _is_about_the_file(error: RequestRefusedError) -> bool:

@@ -130,7 +130,8 @@ async def test_wrong_use_is_2(shell: Terminal, command: list[str], monkeypatch: 
 async def test_files_are_uploaded_and_refused_each(shell: Terminal, me: Caller, tmp_path: Path) -> None:
     box = tmp_path / "box"
     box.mkdir()
-    for name, content in (("a.txt", "one"), ("b.exe", "MZ"), ("c.txt", "two")):
+    (box / "sub").mkdir()
+    for name, content in (("a.txt", "one"), ("b.exe", "MZ"), ("sub/c.txt", "two")):
         (box / name).write_text(content)
     lines = await shell.lines("upload", str(box), "--folder", "in/box", code=1)
     assert [(Path(line["filename"]).name, line["status"]) for line in lines] == [
@@ -141,6 +142,7 @@ async def test_files_are_uploaded_and_refused_each(shell: Terminal, me: Caller, 
     assert lines[1]["error"]["code"] == "unsupported_type"
     kept = (await me.client.get("/documents", params={"folder": "in/box"})).json()["items"]
     assert {item["id"] for item in kept} == {line["id"] for line in lines if "id" in line}
+    assert {item["filename"]: item["folder"] for item in kept} == {"a.txt": "in/box", "c.txt": "in/box/sub"}
 
 
 async def test_upload_without_processing_starts_nothing(shell: Terminal, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,9 @@ ITEM = (
     "id filename folder content_type size sha256 pages status version run attempt analyzer created_at updated_at error"
     " coverage usage"
 )
+
+
+NO_FILTER = sha256(b"{}").hexdigest()[:16]
 
 
 async def listed(client: httpx.AsyncClient, **query: str | int) -> dict[str, Any]:
@@ -168,6 +172,10 @@ async def test_document_that_comes_between_two_pages_moves_nothing(me: Caller) -
         cursor_of([5, str(UUID(int=5))]),
         cursor_of(["yesterday", str(UUID(int=5))]),
         cursor_of({"a": 1, "b": 2}),
+        # Of a list without filters, so that all of it is looked at.
+        cursor_of([NOW.isoformat(), "no id", NO_FILTER]),
+        cursor_of(["yesterday", str(UUID(int=5)), NO_FILTER]),
+        cursor_of(["0001-01-01T00:00:00+14:00", str(UUID(int=5)), NO_FILTER]),
         # json raises RecursionError here, which is no ValueError.
         base64.urlsafe_b64encode(b"[" * 5000).decode(),
     ],
