@@ -161,3 +161,9 @@ class TestOffline:
     async def test_only_label_has_to_fit_too(self, backends: Backends) -> None:
         found = await classified(OfflineAnalyzer(), backends, Extraction(text="Zinc."), [Label(name="pumps")])
         assert found.label is None
+
+    @pytest.mark.parametrize("text", ["Zinc.", "Another day, another turbine, and others."])
+    async def test_label_for_the_rest_takes_what_no_other_fits(self, backends: Backends, text: str) -> None:
+        labels = [Label(name="Other", description="Whatever else there is."), Label(name="pumps")]
+        found = await classified(OfflineAnalyzer(), backends, Extraction(text=text), labels)
+        assert (found.label, found.confidence < 0.5) == ("Other", True)

@@ -21,17 +21,35 @@ _STEM_CHARS = 4
 _ENDING_CHARS = 3
 _LEAST_POINTS = 2.0
 _NONE_CONFIDENCE = 0.2
+# What people call the label for what none of the others fits.
+_REST = {
+    "other",
+    "others",
+    "misc",
+    "miscellaneous",
+    "none",
+    "unknown",
+    "andere",
+    "sonstiges",
+    "unbekannt",
+    "autre",
+    "divers",
+}
 
 
 def choose_label(text: str, labels: Sequence[Label]) -> tuple[str | None, float]:
-    """Return the label with most of its words in the text, and how sure that is; None when there are too few."""
+    """Return the label with most of its words in the text, and how sure that is.
+
+    When there are too few, it is the label for the rest, None without one.
+    """
     words, kinds = _Words(Counter(_words_of(excerpt_of(text)))), points_of(text)
-    points = [_points(label, words, kinds) for label in labels]
+    rest = next((label.name for label in labels if label.name.casefold() in _REST), None)
+    points = [0.0 if label.name == rest else _points(label, words, kinds) for label in labels]
     # Of two that fit alike, the first.
     ranked = sorted(range(len(labels)), key=lambda number: -points[number])
     most, second = points[ranked[0]], points[ranked[1]] if len(labels) > 1 else 0.0
     if most < _LEAST_POINTS:
-        return None, _NONE_CONFIDENCE
+        return rest, _NONE_CONFIDENCE
     return labels[ranked[0]].name, round(min(0.95, most / (most + second + 1.0)), 2)
 
 
