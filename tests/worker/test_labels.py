@@ -138,6 +138,7 @@ class TestOffline:
             ("We invite you to our garden party on Sunday. Please bring cake for all guests.", "Events"),
             ("Bill to: Ada. Balance due within 14 days, net of VAT.", "Invoice"),
             ("Zinc and tin.", None),
+            ("The formal format of the meeting.", None),
         ],
     )
     async def test_words_of_names_and_descriptions_are_looked_for(
@@ -152,6 +153,15 @@ class TestOffline:
         assert found.label == label
         assert found.labels == ("Invoice", "maintenance", "Events")
         assert (found.usage.calls, found.analyzer.name) == (0, "offline")
+
+    async def test_kind_of_document_is_known_by_other_forms_of_its_name(self, backends: Backends) -> None:
+        bill = Extraction(text="Bill to: Ada. Balance due within 14 days, net of VAT.")
+        labels = [Label(name="Forms"), Label(name="HR", description="Resumes."), Label(name="Invoices & receipts")]
+        assert (await classified(OfflineAnalyzer(), backends, bill, labels)).label == "Invoices & receipts"
+        career = Extraction(
+            text="Curriculum vitae. Work experience: nurse, 2019 to 2024. Education: Leeds. Skills: first aid."
+        )
+        assert (await classified(OfflineAnalyzer(), backends, career, labels)).label == "HR"
 
     async def test_first_of_two_that_fit_alike_wins(self, backends: Backends) -> None:
         labels = [Label(name="pumps"), Label(name="valves")]

@@ -15,6 +15,8 @@ from worker_service.analyzers.offline.stopwords import STOP_WORDS
 _WORD = re.compile(r"[^\W_]+")
 _NAME_POINTS = 3.0
 _DESCRIPTION_POINTS = 1.5
+# A kind that only the description names may be one of several.
+_DESCRIBED_KIND = 0.5
 # A word that comes often says more than one that comes once, but not as much more.
 _MOST_TIMES = 4
 _STEM_CHARS = 4
@@ -73,8 +75,13 @@ def _points(label: Label, words: _Words, kinds: dict[str, float]) -> float:
     description = set(_words_of(label.description or "")) - name
     # Of many words, some are found by chance.
     described = words.points(description) * _DESCRIPTION_POINTS / sqrt(max(len(description) / 4, 1.0))
-    kind = " ".join(_WORD.findall(label.name.lower()))
-    return words.points(name) * _NAME_POINTS / max(len(name), 1) + described + kinds.get(kind, 0.0)
+    named = words.points(name) * _NAME_POINTS / max(len(name), 1)
+    return named + described + _kind_points(name, kinds) + _kind_points(description, kinds) * _DESCRIBED_KIND
+
+
+def _kind_points(words: set[str], kinds: dict[str, float]) -> float:
+    """What speaks for a kind of document that a label is called by, such as invoice or contracts."""
+    return max((points for kind, points in kinds.items() if any(_alike(kind, word) for word in words)), default=0.0)
 
 
 def _words_of(text: str) -> list[str]:
@@ -85,8 +92,11 @@ def _words_of(text: str) -> list[str]:
 
 def _alike(one: str, other: str) -> bool:
     """Whether two words differ in their endings at most."""
-    reach = max(_STEM_CHARS, min(len(one), len(other)) - 2)
-    return one == other or (one[:reach] == other[:reach] and abs(len(one) - len(other)) <= _ENDING_CHARS)
+    shorter = min(len(one), len(other))
+    if shorter <= _STEM_CHARS or abs(len(one) - len(other)) > _ENDING_CHARS:
+        return one == other
+    reach = max(_STEM_CHARS, shorter - 2)
+    return one[:reach] == other[:reach]
 
 
 _STOP_WORDS = frozenset().union(*STOP_WORDS.values()) - KINDS.keys()
