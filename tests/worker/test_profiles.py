@@ -12,10 +12,11 @@ import pytest
 
 from shared.analysis import Report, RunOptions
 from shared.bootstrap import Backends
-from shared.clock import utc_now, uuid7
+from shared.clock import utc_now
 from shared.errors import ConfigurationError, UnknownProfileError
-from shared.profiles import Profiles, load_profiles
+from shared.profiles import Choice, Profiles, load_profiles
 from shared.settings import Settings
+from tests.support.builders import new_document
 from tests.support.openai_server import OpenAIServer
 from tests.support.packages import PACKAGES, installed
 from tests.support.paid_calls import analyzing, calls_of
@@ -23,8 +24,10 @@ from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.assembly import assemble
 from worker_service.extractors import Extraction
-from worker_service.stages import Work
-from worker_service.stages.builtin import Analyze
+from worker_service.sandbox import Sandbox
+from worker_service.stages import Stage, Work
+from worker_service.stages.builtin import Analyze, Classify, Extract
+from worker_service.stages.chosen import choose_stages
 
 FILES = {
     "short": 'version = "2"\nmodel = "gpt-4.1-mini"\ninstructions = "- summary: one sentence and no more."',
@@ -135,10 +138,21 @@ async def test_document_whose_profile_is_gone_fails_by_that_name(stack_settings:
         await pipeline.run(document, deadline=utc_now() + timedelta(minutes=1))
 
 
-def test_options_reach_their_stage() -> None:
-    profile = load_profiles().by_name["default"].model_copy(update={"stages": {"analyze": {"tone": "dry"}}})
-    work = Work(document=None, data=b"", choice=Profiles(by_name={"default": profile}).choose("default", uuid7()))  # type: ignore[arg-type]
-    assert work.options(Analyze(analyzer=OfflineAnalyzer(), seconds=9)) == {"tone": "dry"}
+async def test_options_reach_their_stage() -> None:
+    reading = {"stages": {"reading_time": {"per_minute": 2}}}
+    profile = load_profiles().by_name["default"].model_copy(update=reading)
+    with installed(PACKAGES / "contacts"):
+        [*_, stage] = choose_stages("extract,analyze,classify,reading_time", builtin())
+    work = Work(document=new_document(), data=b"", extraction=Extraction(text="Ada calls the board on Monday."))
+    for choice, minutes in ((work.choice, 1), (Choice(profile=profile), 3)):
+        done = await stage.run(replace(work, choice=choice), seconds=9)
+        assert done.results["reading_time"].result == {"minutes": minutes}
+
+
+def builtin() -> list[Stage]:
+    offline = OfflineAnalyzer()
+    ours = Analyze(analyzer=offline, seconds=9), Classify(classifier=offline, seconds=9)
+    return [Extract(extractor=Sandbox(timeout_seconds=9, memory_bytes=2**28), seconds=9), *ours]
 
 
 def test_worker_refuses_options_that_no_stage_would_read(

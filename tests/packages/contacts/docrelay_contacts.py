@@ -23,4 +23,6 @@ class ReadingTime(Stage):
     seconds = 2.0
 
     async def run(self, work: Work, *, seconds: float) -> Work:
-        return work.with_result(self, {"minutes": max(1, round(len(work.text.split()) / 230))})
+        said = work.options(self).get("per_minute")
+        per_minute = said if isinstance(said, int) else 230
+        return work.with_result(self, {"minutes": max(1, round(len(work.text.split()) / per_minute))})
