@@ -143,6 +143,7 @@ def assemble(settings: Settings, backends: Backends) -> Services:
         rate_limits=RateLimits.of(settings),
         profiles=load_profiles(settings.profiles),
         upload_slots=asyncio.Semaphore(settings.upload_slots),
+        small_upload_slots=asyncio.Semaphore(settings.upload_slots),
         clock=utc_now,
         new_id=uuid7,
     )

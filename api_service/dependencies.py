@@ -45,6 +45,7 @@ class Services:
     rate_limits: RateLimits
     profiles: Profiles
     upload_slots: asyncio.Semaphore
+    small_upload_slots: asyncio.Semaphore
     clock: Clock
     new_id: NewId
 

@@ -149,16 +149,20 @@ async def read_parts(
         raise _malformed("it ends before its last boundary")
 
 
-async def begun(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body, once its beginning has come: one that hardly comes at all must not hold what others wait for.
+async def begun(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> tuple[AsyncIterator[bytes], bool]:
+    """The body, once its beginning has come, and whether that is all of it.
 
-    Raises ProblemError 408 when the beginning takes longer than `idle_seconds`.
+    One that hardly comes at all must not hold what others wait for. Raises ProblemError 408 when the beginning takes
+    longer than `idle_seconds`.
     """
     clock = asyncio.get_running_loop().time
     beginning, ends_at = bytearray(), clock() + idle_seconds
-    while len(beginning) < _BEGINNING_BYTES and (chunk := await _next(chunks, max(0.0, ends_at - clock()))):
+    while len(beginning) < _BEGINNING_BYTES:
+        chunk = await _next(chunks, max(0.0, ends_at - clock()))
+        if chunk is None:
+            return _again(bytes(beginning), chunks), True
         beginning += chunk
-    return _again(bytes(beginning), chunks)
+    return _again(bytes(beginning), chunks), False
 
 
 async def _again(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -79,8 +79,9 @@ async def take_in(
         owner=owner, route="/documents", key=key, store=services.backends.idempotency, clock=services.clock
     )
     max_bytes = _max_bytes(request, services)
-    body = await begun(request.stream(), idle_seconds=services.settings.body_idle_seconds)
-    async with services.upload_slots:
+    body, whole = await begun(request.stream(), idle_seconds=services.settings.body_idle_seconds)
+    # A small body is in memory already, whole: it waits for others like it, and for none that is large or slow.
+    async with services.small_upload_slots if whole else services.upload_slots:
         parts = _parts(body, request, services.settings, max_bytes=max_bytes)
         if kept := await keyed.kept():
             return replayed(kept, request_hash=(await digest(parts)).request_hash)

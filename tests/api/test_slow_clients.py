@@ -50,6 +50,18 @@ async def test_slow_bodies_take_no_place_from_an_upload(stack_settings: Settings
         assert answer.status_code == 202
 
 
+async def test_small_upload_waits_for_no_body_that_stands_still_half_way(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    settings = stack_settings.model_copy(update={"upload_slots": 1, "body_idle_seconds": 3600})
+    part = '--x\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n' + "a" * 90_000
+    async with serving(settings) as base_url, calling(base_url, settings, backends) as me, AsyncExitStack() as stack:
+        for _ in range(3):
+            await stack.enter_async_context(connected(httpx.URL(base_url), begun_upload(me, part)))
+        answer = await me.client.post("/documents", files={"file": ("note.txt", b"A note.", "text/plain")})
+        assert answer.status_code == 202
+
+
 @pytest.mark.parametrize(
     "sent",
     ["", "\r\n", "GET", HEAD, f"{HEAD}X-A: b\r\n"],
