@@ -30,6 +30,7 @@ FIRE = Fire(
     deletions=0.1,
     cancellations=0.1,
     listeners=2,
+    strikes=6,
 )
 
 
@@ -76,7 +77,7 @@ async def test_one_key_from_many_threads_is_one_run_and_one_answer(small: Ground
 
 @pytest.mark.parametrize("store", ["postgres"])
 async def test_message_that_comes_five_times_is_paid_for_once(small: Ground, chance: random.Random) -> None:
-    history = await play(Deliveries(documents=8, owners=4, workers=2, kill_every_seconds=4), small, chance)
+    history = await play(Deliveries(documents=8, owners=4, workers=2, kill_every_seconds=4, kills=6), small, chance)
     told = history.faults
     assert told["duplicates"] >= 4 * 8
     assert told["call keys"] == promised(history) == 8

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import psycopg
@@ -68,9 +69,10 @@ async def restart_now_and_then(
     seconds: tuple[float, float],
     note: Callable[[str, str], None],
     calm: asyncio.Event,
+    at_most: int | None,
 ) -> None:
     """Stop the server at once, by force or in order, start it again, and so on until `calm` is set; then it runs."""
-    while True:
+    for _ in count() if at_most is None else range(at_most):
         await asyncio.to_thread(chance.choice([postgres.kill, postgres.stop]))
         note("restart", "postgres")
         await asyncio.sleep(chance.uniform(0, _DOWN_SECONDS_MAX))

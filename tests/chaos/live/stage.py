@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 from uuid import UUID
 
@@ -64,13 +65,16 @@ class Stage:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     @asynccontextmanager
-    async def killing(self, every_seconds: float, *, apis: float = 0.0) -> AsyncIterator[None]:
+    async def killing(
+        self, every_seconds: float, *, apis: float = 0.0, at_most: int | None = None
+    ) -> AsyncIterator[None]:
         """Kill a worker at once, and somebody every so often, half of the times when a request had its effect.
 
-        `apis` is the share of kills that hit an API process; 0 seconds kills nobody.
+        `apis` is the share of kills that hit an API process; 0 seconds kills nobody. Where processes start slowly, only
+        a number that is bounded leaves time for work.
         """
         calm = asyncio.Event()
-        task = asyncio.create_task(self._kill(every_seconds, apis, calm)) if every_seconds else None
+        task = asyncio.create_task(self._kill(every_seconds, apis, calm, at_most)) if every_seconds else None
         try:
             yield
         finally:
@@ -78,10 +82,13 @@ class Stage:
             if task is not None:
                 await task
 
-    async def _kill(self, every_seconds: float, apis: float, calm: asyncio.Event) -> None:
+    async def _kill(self, every_seconds: float, apis: float, calm: asyncio.Event, at_most: int | None) -> None:
         cluster, chance = self.cluster, self.chance
         cluster.kill(chance.choice(cluster.workers))
-        while not await comes(calm, seconds=every_seconds):
+        left = count() if at_most is None else range(at_most - 1)
+        for _ in left:
+            if await comes(calm, seconds=every_seconds):
+                return
             victim = chance.choice(cluster.apis if chance.random() < apis else cluster.workers)
             if chance.random() < 0.5:
                 cluster.kill(victim)

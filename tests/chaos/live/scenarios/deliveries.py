@@ -27,6 +27,7 @@ class Deliveries:
     workers: int = 3
     concurrency: int = 2
     kill_every_seconds: float = 2.0
+    kills: int | None = None
     seconds: float = 900.0
 
     async def run(self, ground: Ground, chance: random.Random) -> History:
@@ -41,7 +42,7 @@ class Deliveries:
             concurrency=self.concurrency,
         ) as on:
             on.model_takes(0.1, 0.5, calls=3 * self.documents)
-            async with on.killing(self.kill_every_seconds):
+            async with on.killing(self.kill_every_seconds, at_most=self.kills):
                 files = names(self.documents, self.owners)
                 await asyncio.gather(*(on.users[owner].upload(name, text_of(name)) for owner, name in files))
                 await on.until_ended(seconds=self.seconds)

@@ -19,7 +19,7 @@ from tests.chaos.live.stage import Stage, names, stage
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fire:
-    """Everything at once. `seconds` bounds the wait for the end of all documents."""
+    """Everything at once. `seconds` bounds the wait for the end of all documents; `strikes` kills and restarts."""
 
     documents: int = 1_000
     owners: int = 20
@@ -36,6 +36,7 @@ class Fire:
     deletions: float = 0.03
     cancellations: float = 0.03
     listeners: int = 3
+    strikes: int | None = None
     seconds: float = 1_200.0
 
     async def run(self, ground: Ground, chance: random.Random) -> History:
@@ -55,7 +56,8 @@ class Fire:
             on.listening(self.listeners),
         ):
             on.model_takes(0.02, 0.3, calls=3 * self.documents)
-            async with on.killing(self.kill_every_seconds, apis=0.1), self._restarts(ground, on):
+            killing = on.killing(self.kill_every_seconds, apis=0.1, at_most=self.strikes)
+            async with killing, self._restarts(ground, on):
                 await asyncio.gather(*(self._use(user, number) for number, user in enumerate(on.users)))
                 await on.until_ended(seconds=self.seconds)
             return await on.history(quiet_seconds=self.delay_seconds + 60, listeners=self.listeners)
@@ -68,7 +70,12 @@ class Fire:
                 between = (self.restart_seconds_min, self.restart_seconds_max)
                 tasks.create_task(
                     restart_now_and_then(
-                        ground.postgres, chance=on.chance, seconds=between, note=on.cluster.note, calm=calm
+                        ground.postgres,
+                        chance=on.chance,
+                        seconds=between,
+                        note=on.cluster.note,
+                        calm=calm,
+                        at_most=self.strikes,
                     )
                 )
             try:
