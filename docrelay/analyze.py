@@ -65,7 +65,7 @@ async def _print_answers(files: Sequence[Path], desk: Desk, *, show: Callable[[A
     with progress:
         shown = progress.add_task("", total=len(files))
         try:
-            async with aclosing(as_done(files, desk.answer, at_once=desk.jobs)) as answers:
+            async with aclosing(as_done(files, desk.answer, at_once=desk.at_once)) as answers:
                 async for answer in answers:
                     sys.stdout.write(show(answer) + "\n")
                     sys.stdout.flush()
@@ -115,6 +115,11 @@ class Desk:
             languages=settings.ocr_languages,
         )
         self._analyses = self._processes()
+
+    @property
+    def at_once(self) -> int:
+        """One more than there are jobs, lest they wait for what is being read or printed; of a single job, one."""
+        return self.jobs + (self.jobs > 1)
 
     async def close(self) -> None:
         await self._sandbox.close()
