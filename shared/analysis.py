@@ -104,15 +104,16 @@ class Usage(_Part):
     cost_usd: float | None = 0.0
     cached: bool = False
 
-    def since(self, earlier: Usage) -> Usage:
-        """What came to it after an earlier look at the same run."""
-        known = self.cost_usd is not None and earlier.cost_usd is not None
+    def plus(self, other: Usage) -> Usage:
+        """Both together; no price is known when one of them has none."""
+        unpriced = self.cost_usd is None or other.cost_usd is None
+        calls = self.calls + other.calls
         return Usage(
-            calls=self.calls - earlier.calls,
-            input_tokens=self.input_tokens - earlier.input_tokens,
-            output_tokens=self.output_tokens - earlier.output_tokens,
-            cost_usd=round((self.cost_usd or 0) - (earlier.cost_usd or 0), 6) if known else None,
-            cached=self.calls == earlier.calls,
+            calls=calls,
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost_usd=None if unpriced else round((self.cost_usd or 0) + (other.cost_usd or 0), 6),
+            cached=not calls and (self.cached or other.cached),
         )
 
 

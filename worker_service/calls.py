@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
@@ -128,9 +128,9 @@ class Calls:
             return found
         return await self.in_flight.finish(self._pay(question, found, make))
 
-    async def usage(self) -> Usage:
-        """What the run has cost so far, over all its claims."""
-        run = await self._run()
+    async def usage(self, keys: Collection[str]) -> Usage:
+        """What these of the questions that were asked have cost the run, over all its claims."""
+        run = [call for call in await self._run() if call.call_key in keys]
         made = [call for call in run if call.state is not CallState.CACHED]
         unpriced = any(call.cost_micro_usd is None and call.state is not CallState.AMBIGUOUS for call in made)
         return Usage(

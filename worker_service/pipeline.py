@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
-from shared.analysis import Report
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus, Facts, Lease, advance
 from shared.errors import HashMismatchError, MoveRefusedError, StageFailedError
@@ -50,7 +49,7 @@ class Pipeline:
         work = await self._through("processing", work, deadline=deadline)
         work = await self._keep_text(work)
         work = await self._through("analyzing", work, deadline=deadline)
-        return await self.move(work.document, DocumentStatus.COMPLETED, report=_report(work))
+        return await self.move(work.document, DocumentStatus.COMPLETED, report=await work.reported())
 
     async def _through(self, phase: Phase, work: Work, *, deadline: datetime) -> Work:
         for stage in self.stages:
@@ -137,9 +136,3 @@ def _known(stage: Stage, work: Work) -> bool:
     if stage.phase == "processing":
         return False
     return stage.name in work.results or (stage.name == "analyze" and work.report is not None)
-
-
-def _report(work: Work) -> Report:
-    if work.report is None:
-        raise StageFailedError("No stage has analyzed the document.")
-    return work.report.model_copy(update={"stages": dict(work.results)})

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from shared.analysis import StageResult
+from shared.analysis import StageResult, Usage
 from shared.bootstrap import Backends
 from shared.clock import utc_now
 from shared.document import Document
@@ -236,17 +236,18 @@ class Asking(Stage):
         return Answered(text="worth reading", input_tokens=10, output_tokens=1)
 
 
-async def test_added_stages_call_is_paid_once_and_on_the_bill(backends: Backends) -> None:
+async def test_added_stages_call_is_paid_once_and_added_to_the_bill(backends: Backends) -> None:
     stage, owner, text = Asking(), uuid4(), f"Dear Ms Okafor, {uuid4()}"
-    bills = []
+    earlier, bills = Usage(calls=2, input_tokens=300, output_tokens=40, cost_usd=0.001), []
     for _ in range(2):
         document = await analyzing(backends, owner=owner)
         work = replace(work_of(document, text), paid_calls=calls_of(backends, document))
+        work = replace(work, report=report().model_copy(update={"usage": earlier}))
         done = await Added(stage).run(work, seconds=20)
         assert done.results["asking"].result == "worth reading"
-        assert done.report is not None
-        bills.append((done.report.usage.calls, done.report.usage.cost_usd, done.report.usage.cached))
-    assert (stage.made, bills) == (1, [(1, 28e-6, False), (0, 0.0, True)])
+        bills.append((await done.reported()).usage)
+    added = Usage(calls=3, input_tokens=310, output_tokens=41, cost_usd=0.001028)
+    assert (stage.made, bills) == (1, [added, earlier])
 
 
 async def test_run_for_something_else_keeps_what_a_stage_has_found(

@@ -88,7 +88,7 @@ class OpenAIAnalyzer:
     async def analyze(
         self, extraction: Extraction, *, calls: Calls, timeout_seconds: float, profile: Profile = SHIPPED
     ) -> Report:
-        now = time.monotonic()
+        now, asked_before = time.monotonic(), len(calls.asked)
         await self._endpoint.open()
         affordable = self._affordable(calls.limits.document_micro_usd, profile)
         plan = plan_of(extraction.text, self._caps, affordable=affordable)
@@ -108,7 +108,7 @@ class OpenAIAnalyzer:
                 chunks_planned=plan.planned,
                 chunks_answered=len(read),
             ),
-            usage=await calls.usage(),
+            usage=await calls.usage(calls.asked[asked_before:]),
         )
 
     async def classify(
@@ -124,7 +124,7 @@ class OpenAIAnalyzer:
         await self._endpoint.open()
         # What a document is, its beginning says.
         [beginning] = plan_of(extraction.text, replace(self._caps, max_chunks=1)).chunks
-        asked_before = await calls.usage()
+        asked_before = len(calls.asked)
         prompt = question_about(labels, beginning.text, model=profile.model or self._model)
         chosen = await self._questions.ask(calls, prompt, deadline)
         return Labelling(
@@ -134,7 +134,7 @@ class OpenAIAnalyzer:
             analyzer=self.info(profile),
             chars_extracted=len(extraction.text),
             chars_analyzed=beginning.chars,
-            usage=(await calls.usage()).since(asked_before),
+            usage=await calls.usage(calls.asked[asked_before:]),
         )
 
     def _affordable(self, limit_micro_usd: int | None, profile: Profile) -> int | None:

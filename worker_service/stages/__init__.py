@@ -28,7 +28,7 @@ class Work:
 
     `choice` is the profile that it is analyzed by. `unread` is why there is no text yet: a later stage may find some.
     `results` are what added stages have found, by their names. `fingerprint` is made of the added stages that had a say
-    so far: it is part of the key of every call.
+    so far: it is part of the key of every call. `asked` are the keys that added stages have asked for.
     """
 
     document: Document
@@ -40,6 +40,7 @@ class Work:
     results: Mapping[str, StageResult] = field(default_factory=dict)
     fingerprint: str = ""
     paid_calls: Calls | None = None
+    asked: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -62,6 +63,15 @@ class Work:
         if self.extraction is None:
             raise StageFailedError("There is no text to be replaced before the document is extracted.")
         return replace(self, extraction=replace(self.extraction, text=text))
+
+    async def reported(self) -> Report:
+        """The report with what added stages have found, and with what they have cost."""
+        if self.report is None:
+            raise StageFailedError("No stage has analyzed the document.")
+        report = self.report.model_copy(update={"stages": dict(self.results)})
+        if not self.asked:
+            return report
+        return report.model_copy(update={"usage": report.usage.plus(await self.calls.usage(self.asked))})
 
     def with_result(self, stage: Stage, result: JsonValue) -> Work:
         """The same with what a stage has found: JSON, stored and shown under the stage's name."""

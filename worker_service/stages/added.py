@@ -44,10 +44,7 @@ class Added(Stage):
         except TimeoutError:
             raise StageTimeoutError(f"The stage {self.name} took longer than {seconds:g} seconds.") from None
         self._check_size(done)
-        if done.report and done.paid_calls and len(done.paid_calls.asked) > asked:
-            usage = await done.paid_calls.usage()
-            done = replace(done, report=done.report.model_copy(update={"usage": usage}))
-        return done
+        return replace(done, asked=done.asked + tuple(done.paid_calls.asked[asked:] if done.paid_calls else ()))
 
     async def _tried(self, work: Work, *, until: float) -> Work:
         for number in range(1, self.tries + 1):
