@@ -60,8 +60,11 @@ class Profile(BaseModel):
 
     @property
     def fingerprint(self) -> str:
-        """Of all that is in it: two profiles of the same name and version may differ all the same."""
-        content = self.model_dump(mode="json", exclude={"arms"})
+        """Of what a model is told: two profiles of the same name and version may differ all the same.
+
+        Each added stage has its options in a fingerprint of its own.
+        """
+        content = self.model_dump(mode="json", exclude={"arms", "stages"})
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     def arm_of(self, document_id: UUID) -> str:

@@ -61,6 +61,12 @@ def test_same_name_and_version_with_other_words_is_another_profile(tmp_path: Pat
     assert len(fingerprints) == 4
 
 
+def test_option_of_a_stage_changes_nothing_of_what_is_asked_before_it(tmp_path: Path) -> None:
+    contents = ('version = "1"\n[stages.reading_time]\nper_minute = 180', 'version = "1"\n[stages.late]\nx = 2')
+    fingerprints = {profiles(tmp_path, one=content).by_name["one"].fingerprint for content in contents}
+    assert len(fingerprints) == 1
+
+
 def test_split_of_1000_documents_is_within_3_points(tmp_path: Path) -> None:
     found = profiles(tmp_path, **FILES)
     chosen = [found.choose("trial", UUID(int=number)) for number in range(1_000)]
