@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from api_service.dependencies import Services
 from api_service.idempotency import KeyedRequest, answered, replayed
-from api_service.problems import not_found
+from api_service.problems import ProblemError, not_found
 from api_service.schemas import StatusOut
 from shared.document import Change, Document, DocumentStatus, Facts, advance
 from shared.errors import KeyTakenError
@@ -92,6 +92,12 @@ def move(services: Services, current: Document, to: DocumentStatus, **facts: Any
 
 def under_way(document: Document) -> bool:
     return document.working or document.status is DocumentStatus.PENDING
+
+
+def busy() -> ProblemError:
+    """The answer to who asks for another run than the one that is under way: neither is lost without a word."""
+    detail = "The document is being processed for something else. Ask again when that has ended."
+    return ProblemError(HTTPStatus.CONFLICT, "under_way", detail, headers={"Retry-After": "5"})
 
 
 def _body(document: Document) -> dict[str, Any]:

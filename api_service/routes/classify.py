@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -16,7 +15,7 @@ from api_service.listing import CursorQuery, read_page
 from api_service.problems import ProblemError
 from api_service.routes import problems
 from api_service.routes.folders import FolderDep
-from api_service.runs import Wanted, answer_run, keyed_by, start_run, under_way
+from api_service.runs import Wanted, answer_run, busy, keyed_by, start_run, under_way
 from api_service.schemas import StatusOut
 from shared.analysis import RunOptions
 from shared.document import Document, DocumentStatus, Facts
@@ -97,8 +96,7 @@ def _run_of(wanted: ClassifyIn) -> Wanted:
         if under_way(current):
             if same:
                 return None
-            detail = "The document is being processed for something else. Classify it when that has ended."
-            raise ProblemError(HTTPStatus.CONFLICT, "under_way", detail, headers={"Retry-After": "5"})
+            raise busy()
         if same and current.status is DocumentStatus.COMPLETED and not wanted.force:
             return None
         # The report stays: it is not lost, whatever becomes of this run.

@@ -11,7 +11,7 @@ from api_service import audit
 from api_service.bodies import described, read_body
 from api_service.dependencies import DocumentDep, IdempotencyKeyDep, ServicesDep, known_profile
 from api_service.routes import problems
-from api_service.runs import answer_run, keyed_by, move, under_way
+from api_service.runs import answer_run, busy, keyed_by, move, under_way
 from api_service.schemas import ProcessIn, StatusOut
 from shared.analysis import RunOptions
 from shared.document import Change, Document, DocumentStatus, Facts
@@ -37,16 +37,21 @@ async def process(
     """Start a new run of a document that waits, failed or was cancelled; of a completed one with `force`,
     or by another profile. Without `profile`, the document's own is used.
 
-    What is under way already goes on: 202. What is completed stays so: 200. Nothing has to be uploaded again.
+    What is under way already goes on: 202; 409 when that is for something else (labels, another profile, no `force`).
+    What is completed stays so: 200. Nothing has to be uploaded again.
     """
     wanted = await read_body(request, ProcessIn)
     profile = known_profile(services, wanted.profile or document.options.profile)
 
     def new_run(current: Document) -> Facts | None:
-        done = current.status is DocumentStatus.COMPLETED and current.options.profile == profile
-        if under_way(current) or (done and not wanted.force):
+        options = RunOptions(profile=profile)
+        if under_way(current):
+            if current.options != options or (wanted.force and not current.force):
+                raise busy()
             return None
-        return {"report": None, "failure": None, "force": wanted.force, "options": RunOptions(profile=profile)}
+        if current.status is DocumentStatus.COMPLETED and current.options.profile == profile and not wanted.force:
+            return None
+        return {"report": None, "failure": None, "force": wanted.force, "options": options}
 
     keyed = keyed_by(services, document, "process", key)
     return await answer_run(document, services, keyed, new_run, asked=request_hash(wanted.model_dump()))

@@ -51,6 +51,25 @@ async def test_document_under_way_is_not_started_again(me: Caller, status: Docum
     assert await me.backends.documents.get(document.id) == document
 
 
+async def test_document_under_way_for_something_else_has_to_end_first(me: Caller) -> None:
+    document = await me.document(S.COMPLETED)
+    await me.client.post(f"/documents/{document.id}/classify", json={"labels": [{"name": "Invoice"}]})
+    classifying = await stored(me, document)
+    for force in (False, True):
+        answer = await process(me.client, document, force=force)
+        assert (answer.status_code, answer.json()["code"], answer.headers["retry-after"]) == (409, "under_way", "5")
+    assert await stored(me, document) == classifying
+
+
+async def test_force_is_not_promised_by_a_run_without_it(me: Caller) -> None:
+    document = await me.document(S.FAILED)
+    await process(me.client, document)
+    assert (await process(me.client, document, force=True)).json()["code"] == "under_way"
+    await me.move(await stored(me, document), S.PROCESSING, S.FAILED)
+    answers = [await process(me.client, document, force=force) for force in (True, True, False)]
+    assert [(answer.status_code, answer.json()["run"]) for answer in answers] == [(202, document.run + 2)] * 3
+
+
 async def test_completed_document_has_nothing_to_start(me: Caller) -> None:
     document = await me.document(S.COMPLETED)
     answer = await me.client.post(f"/documents/{document.id}/process")

@@ -67,6 +67,8 @@ async def test_completed_document_is_processed_again_by_another_profile_only(me:
     assert (same.status_code, same.json()["run"]) == (200, 1)
     other = await me.client.post(f"/documents/{document.id}/process", json={"profile": "short"})
     assert (other.status_code, other.json()["run"]) == (202, 2)
+    meanwhile = await me.client.post(f"/documents/{document.id}/process", json={"profile": "longer"})
+    assert (meanwhile.status_code, meanwhile.json()["code"]) == (409, "under_way")
 
 
 @pytest.mark.parametrize("way", ["upload", "form", "process"])
