@@ -182,9 +182,8 @@ class Intake:
         return [uploaded, advance(uploaded.after, DocumentStatus.PENDING, at=now, write_id=self.new_id())]
 
 
-async def digest(parts: AsyncIterator[Part]) -> Upload:
+async def digest(upload: Upload, parts: AsyncIterator[Part]) -> str:
     """Read an upload for its request hash alone; nothing is stored."""
-    upload = Upload()
     async for part in parts:
         upload.note(part)
-    return upload
+    return upload.request_hash

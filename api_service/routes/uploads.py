@@ -75,6 +75,8 @@ async def take_in(
 ) -> JSONResponse:
     """Read the form and answer it; `process` is what counts when the form does not say."""
     owner = caller.user.id
+    # What counts unasked is part of what was asked: with the same key, the other path wants something else.
+    upload = Upload(fields={"process": str(process)})
     keyed = KeyedRequest(
         owner=owner, route="/documents", key=key, store=services.backends.idempotency, clock=services.clock
     )
@@ -84,15 +86,15 @@ async def take_in(
     async with services.small_upload_slots if whole else services.upload_slots:
         parts = _parts(body, request, services.settings, max_bytes=max_bytes)
         if kept := await keyed.kept():
-            return replayed(kept, request_hash=(await digest(parts)).request_hash)
-        staged, options = await _stage(parts, services, owner=owner, hashed=keyed.key_hash, process=process)
-    documents = [await services.intake.commit(one, **options) for one in staged.documents]
-    answer = _answer(staged, documents)
-    if record := keyed.record(answer, status=HTTPStatus.ACCEPTED, request_hash=staged.request_hash):
+            return replayed(kept, request_hash=await digest(upload, parts))
+        options = await _stage(upload, parts, services, owner=owner, hashed=keyed.key_hash)
+    documents = [await services.intake.commit(one, **options) for one in upload.documents]
+    answer = _answer(upload, documents)
+    if record := keyed.record(answer, status=HTTPStatus.ACCEPTED, request_hash=upload.request_hash):
         first = await services.backends.idempotency.remember(record)
         # The same request, sent twice at once, may have been answered at another moment of the document's life.
         if not first and (kept := await keyed.kept()):
-            return replayed(kept, request_hash=staged.request_hash)
+            return replayed(kept, request_hash=upload.request_hash)
     return answered(answer, status=HTTPStatus.ACCEPTED)
 
 
@@ -108,16 +110,14 @@ def _parts(body: AsyncIterator[bytes], request: Request, settings: Settings, *, 
 
 
 async def _stage(
-    parts: AsyncIterator[Part], services: Services, *, owner: UUID, hashed: str | None, process: bool
-) -> tuple[Upload, _Options]:
+    upload: Upload, parts: AsyncIterator[Part], services: Services, *, owner: UUID, hashed: str | None
+) -> _Options:
     """Stage the files and read the fields; when either is refused, nothing is left of the request."""
-    upload = Upload()
     try:
         max_files = services.settings.max_files
         await services.intake.stage(upload, parts, owner=owner, max_files=max_files, key_hash=hashed)
         profile = known_profile(services, upload.fields.get("profile") or DEFAULT)
-        wanted = _process(upload, default=process)
-        return upload, _Options(folder=_folder(upload), process=wanted, profile=profile)
+        return _Options(folder=_folder(upload), process=_process(upload), profile=profile)
     except DocrelayError:
         # With a key the rows may be those of the same request sent twice: the other may need them.
         if hashed is None:
@@ -137,8 +137,8 @@ def _folder(upload: Upload) -> str:
     return folder_path(upload.fields.get("folder", ""))
 
 
-def _process(upload: Upload, *, default: bool) -> bool:
-    value = upload.fields.get("process", str(default)).strip().lower()
+def _process(upload: Upload) -> bool:
+    value = upload.fields["process"].strip().lower()
     if value not in _TRUE | _FALSE:
         raise invalid("process", "Must be true or false.")
     return value in _TRUE

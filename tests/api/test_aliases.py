@@ -71,6 +71,17 @@ async def test_form_decides_about_processing_where_it_says_so(old: httpx.AsyncCl
     assert (processed.json()["status"], kept.json()["status"]) == ("pending", "uploaded")
 
 
+@pytest.mark.parametrize(("first", "second"), [("/documents", "/upload"), ("/upload", "/documents")])
+async def test_key_of_a_path_that_processes_is_no_key_of_one_that_does_not(
+    old: httpx.AsyncClient, first: str, second: str
+) -> None:
+    headers = {"Idempotency-Key": uuid4().hex}
+    answers = [await old.post(path, files=FILE, headers=headers) for path in (first, first, second)]
+    assert [answer.status_code for answer in answers] == [202, 202, 422]
+    assert answers[1].json() == answers[0].json()
+    assert answers[2].json()["code"] == "idempotency_mismatch"
+
+
 @pytest.mark.parametrize("path", ["/upload", "/documents/upload"])
 async def test_files_of_one_request_are_accepted_or_refused_each(old: httpx.AsyncClient, path: str) -> None:
     files = [("files", ("a.txt", b"one")), ("files", ("b.exe", b"MZ")), ("files", ("c.txt", b"two"))]
