@@ -32,6 +32,8 @@ class LoginIn(BaseModel):
 
 
 class RefreshIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     refresh_token: str
 
 

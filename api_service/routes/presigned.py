@@ -7,7 +7,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, DocumentDep, ServicesDep, folder_path, known_profile
@@ -22,6 +22,8 @@ router = APIRouter(prefix="/documents", tags=["documents"])
 
 
 class PresignedIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
     filename: str = Field(max_length=1024)
     size: int = Field(ge=0, description="Bytes of the file; the form takes no more.")
     content_type: str = Field("", max_length=255, description="Its extension decides when this is empty.")

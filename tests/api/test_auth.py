@@ -117,6 +117,11 @@ async def test_malformed_log_in_is_a_problem_that_does_not_repeat_the_password(
     assert CANARY not in answer.text
 
 
+async def test_refresh_with_another_field_is_a_problem(anybody: httpx.AsyncClient) -> None:
+    answer = await anybody.post("/auth/refresh", json={"refresh_token": "x", "user_id": "y"})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "user_id")
+
+
 async def test_malformed_refresh_does_not_repeat_the_token(anybody: httpx.AsyncClient) -> None:
     answer = await anybody.post("/auth/refresh", json={"refresh_token": [CANARY], "token": CANARY})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "refresh_token")

@@ -135,6 +135,8 @@ async def test_form_allows_exactly_one_object_and_expires_before_the_sweep(me: C
         ({"filename": "setup.exe"}, 415, "unsupported_type"),
         ({"content_type": "text/html"}, 415, "unsupported_type"),
         ({"size": -1}, 422, "invalid_request"),
+        # Misspelt, it would start what was not to be started.
+        ({"proces": False}, 422, "invalid_request"),
     ],
 )
 async def test_what_would_be_refused_anyway_gets_no_form(
