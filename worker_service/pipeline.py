@@ -133,6 +133,7 @@ class Pipeline:
 
 def _known(stage: Stage, work: Work) -> bool:
     """Whether an earlier run has left what the stage would find: then this run was asked for something else."""
-    if stage.phase == "processing":
+    if stage.phase == "processing" or stage.name == "classify":
+        # Labels differ from run to run, also for a stage that takes our own's place.
         return False
     return stage.name in work.results or (stage.name == "analyze" and work.report is not None)

@@ -6,7 +6,7 @@ from shared.settings import Settings
 from tests.support.packages import PACKAGES, installed
 from tests.support.running import logged_in, serving, until, working
 
-STAGES = "extract,without_telephones,ocr,analyze,classify,reading_time,triage"
+STAGES = "extract,ocr,without_telephones,analyze,classify,reading_time,triage"
 NOTE = b"Ada will call the board on Monday.\nHer number is +44 20 7946 0958, mine is 030 901820.\nDeadline: May.\n"
 
 

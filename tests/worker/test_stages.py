@@ -106,8 +106,8 @@ def work_of(document: Document | None = None, text: str = "Call Ada.") -> Work:
 class TestChoice:
     def test_stages_come_in_the_order_of_the_setting(self) -> None:
         with installed(PACKAGES / "contacts"):
-            assert chosen("extract, without_telephones,ocr,analyze,classify,reading_time") == [
-                *("extract", "without_telephones", "ocr", "analyze", "classify", "reading_time")
+            assert chosen("extract, ocr,without_telephones,analyze,classify,reading_time") == [
+                *("extract", "ocr", "without_telephones", "analyze", "classify", "reading_time")
             ]
 
     def test_package_that_is_not_chosen_is_never_imported(self) -> None:
@@ -164,11 +164,16 @@ class TestChoice:
             ("extract,analyze", "needs the stage classify"),
             ("", "needs the stage extract"),
             ("ocr,extract,analyze,classify", "begins with ocr"),
+            ("extract,classify,analyze", "names classify before analyze"),
         ],
     )
     def test_stages_of_our_own_have_to_be_there(self, setting: str, words: str) -> None:
         with pytest.raises(ConfigurationError, match=words):
             chosen(setting)
+
+    def test_text_is_changed_when_the_pages_without_any_have_been_read(self) -> None:
+        with installed(PACKAGES / "contacts"), pytest.raises(ConfigurationError, match="name ocr right after extract"):
+            chosen("extract,without_telephones,ocr,analyze,classify")
 
 
 class TestBudget:
@@ -253,15 +258,15 @@ async def test_added_stages_call_is_paid_once_and_added_to_the_bill(backends: Ba
 async def test_run_for_something_else_keeps_what_a_stage_has_found(
     stack_settings: Settings, backends: Backends
 ) -> None:
-    early, late, analyze = Counting(name="early"), Counting(name="late"), Counting(name="analyze")
-    early.phase = "processing"
-    pipeline = replace(
-        assemble(stack_settings, backends).handler.pipeline, stages=(Added(early), Added(analyze), Added(late))
-    )
+    stages = [Counting(name=name) for name in ("early", "analyze", "classify", "late")]
+    stages[0].phase = "processing"
+    pipeline = replace(assemble(stack_settings, backends).handler.pipeline, stages=tuple(map(Added, stages)))
     kept = StageResult(version="1", result="of an earlier run")
-    work = replace(work_of(), results={"early": kept, "late": kept})
+    work = replace(work_of(), results={"early": kept, "classify": kept, "late": kept})
     for phase in get_args(Phase):
         work = await pipeline._through(phase, work, deadline=utc_now() + timedelta(minutes=1))
     assert (work.results["early"].result, work.results["late"].result) == ("x", "of an earlier run")
+    # It is what the run was asked for.
+    assert work.results["classify"].result == "x"
     # The report is there.
     assert "analyze" not in work.results

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
-from shared.errors import NoTextError
+from shared.errors import NoTextError, StageFailedError
 from worker_service.analyzers import Analyzer, Classifier
 from worker_service.extractors import Extraction, NoTextOnPagesError
 from worker_service.ocr import PageReader
@@ -93,8 +93,10 @@ class Classify(Stage):
 
     async def run(self, work: Work, *, seconds: float) -> Work:
         labels = work.document.options.labels
-        if not labels or work.extraction is None or work.report is None:
+        if not labels:
             return work
+        if work.extraction is None or work.report is None:
+            raise StageFailedError("There is no analysis that a label could be added to.")
         labelling = await self.classifier.classify(
             work.extraction, labels, calls=work.calls, timeout_seconds=seconds, profile=work.choice.profile
         )

@@ -74,6 +74,12 @@ def _check_order(stages: tuple[Stage, ...]) -> None:
     first = stages[0].name
     if first != "extract":
         raise ConfigurationError(f"DOCRELAY_STAGES begins with {first}. It has to begin with extract.")
+    names = [stage.name for stage in stages]
+    if names.index("classify") < names.index("analyze"):
+        raise ConfigurationError("DOCRELAY_STAGES names classify before analyze, whose report it adds to.")
+    if "ocr" in names[2:]:
+        # It tells the pages apart by the text as it was extracted.
+        raise ConfigurationError(f"The stage {names[1]} comes before ocr: name ocr right after extract.")
     for earlier, stage in pairwise(stages):
         if (earlier.phase, stage.phase) == ("analyzing", "processing"):
             raise ConfigurationError(
