@@ -28,6 +28,7 @@ from shared.errors import (
 from shared.ledger import ANSWER_KEPT_FOR, Admission, Call, CallState, StoredAnswer
 from shared.ports import CallLedger
 from worker_service.breaker import Breakers
+from worker_service.failures import CallFailedError
 from worker_service.in_flight import InFlight
 from worker_service.pricing import Price
 
@@ -38,31 +39,6 @@ _SETTLE_TRIES = 5
 _SETTLE_PAUSE_SECONDS = 1.0
 # Between the end of a call and its bill.
 _SETTLE_GRACE = timedelta(seconds=10)
-
-
-class CallFailedError(Exception):
-    """One HTTP call came to nothing; `retries` says how often its kind is worth another one, after `wait_seconds`.
-
-    `ambiguous` when nobody answered: the provider may have done the work, and bill it.
-    """
-
-    def __init__(
-        self,
-        error: AnalysisError,
-        *,
-        retries: int = 0,
-        status: int | None = None,
-        ambiguous: bool = False,
-        wait_seconds: float = 0.0,
-    ) -> None:
-        super().__init__(error.code)
-        self.error = error
-        self.retries = retries
-        self.status = status
-        self.ambiguous = ambiguous
-        self.wait_seconds = wait_seconds
-        self.input_tokens = 0
-        self.output_tokens = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,7 @@ import pytest
 from shared.analysis import Analysis
 from shared.errors import LLMInvalidOutputError, LLMRateLimitedError
 from worker_service.analyzers.openai_answers import Answer, failure
-from worker_service.calls import CallFailedError
+from worker_service.failures import CallFailedError
 
 ANALYSIS = {
     "summary": "Forty pumps left Rotterdam.",

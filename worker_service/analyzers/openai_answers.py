@@ -21,7 +21,7 @@ from shared.errors import (
     LLMRefusedError,
     LLMUnavailableError,
 )
-from worker_service.calls import CallFailedError
+from worker_service.failures import CallFailedError
 
 Schema = TypeVar("Schema", bound=BaseModel)
 

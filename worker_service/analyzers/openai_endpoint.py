@@ -15,7 +15,7 @@ from uuid import UUID
 
 from shared.errors import LLMTimeoutError, LLMUnavailableError
 from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Schema, failure, invalid
-from worker_service.calls import CallFailedError
+from worker_service.failures import CallFailedError
 
 if TYPE_CHECKING:
     import openai

@@ -17,13 +17,14 @@ from uuid import UUID
 
 from shared import log
 from shared.analysis import SCHEMA_VERSION
-from shared.errors import LLMTimeoutError, ModelRestingError
+from shared.errors import LLMTimeoutError
 from shared.ledger import call_key
 from worker_service.analyzers.chunks import tokens_of
 from worker_service.analyzers.openai_answers import CutOffError, Schema, Tokens
 from worker_service.analyzers.openai_endpoint import Endpoint, Prompt
 from worker_service.analyzers.prompt import PROMPT_VERSION
-from worker_service.calls import Answered, CallFailedError, Calls, Question
+from worker_service.calls import Answered, Calls, Question
+from worker_service.failures import CallFailedError
 from worker_service.pricing import price_of
 
 # An analysis takes about 500 tokens, but a reasoning model's thoughts count too.
@@ -85,7 +86,7 @@ class Questioner:
                     # The cause stays behind: a vendor's message may quote the document or the key.
                     raise failed.error from None
                 if asking.seconds_left <= pause_seconds:
-                    raise _out_of_time(failed) from None
+                    raise failed.ending from None
             else:
                 return prompt.schema.model_validate_json(kept.answer)
             await asyncio.sleep(pause_seconds)
@@ -135,10 +136,3 @@ class Questioner:
                 output_tokens=tokens.output_tokens,
             )
         return Answered(text=accepted.model_dump_json(), **tokens.model_dump())
-
-
-def _out_of_time(failed: CallFailedError) -> Exception:
-    """The document is released when the API itself asked for more time than there is; else the cause stands."""
-    if failed.wait_seconds:
-        return ModelRestingError(retry_after_seconds=failed.wait_seconds)
-    return failed.error

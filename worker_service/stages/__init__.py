@@ -62,7 +62,8 @@ class Work:
         """The same with another text, which is the one that is kept and analyzed."""
         if self.extraction is None:
             raise StageFailedError("There is no text to be replaced before the document is extracted.")
-        return replace(self, extraction=replace(self.extraction, text=text))
+        unread = None if text.strip() else self.unread
+        return replace(self, extraction=replace(self.extraction, text=text), unread=unread)
 
     async def reported(self) -> Report:
         """The report with what added stages have found, and with what they have cost."""

@@ -9,8 +9,8 @@ import time
 from dataclasses import replace
 
 from shared import log
-from shared.errors import DocumentError, StageFailedError, StageTimeoutError
-from worker_service.calls import CallFailedError
+from shared.errors import StageFailedError, StageTimeoutError
+from worker_service.failures import CallFailedError
 from worker_service.stages import Stage, Work
 
 _log = log.get(__name__)
@@ -39,29 +39,28 @@ class Added(Stage):
         work = self._signed(work)
         asked = len(work.paid_calls.asked) if work.paid_calls else 0
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as budget:
                 done = await self._tried(work, until=time.monotonic() + seconds)
         except TimeoutError:
+            if not budget.expired():
+                raise
             raise StageTimeoutError(f"The stage {self.name} took longer than {seconds:g} seconds.") from None
-        self._check_size(done)
+        self._check_result(done)
         return replace(done, asked=done.asked + tuple(done.paid_calls.asked[asked:] if done.paid_calls else ()))
 
     async def _tried(self, work: Work, *, until: float) -> Work:
         for number in range(1, self.tries + 1):
             try:
                 return await self._stage.run(work, seconds=until - time.monotonic())
-            except (StageFailedError, CallFailedError) as error:
+            except CallFailedError as failed:
+                # The cause stays behind: a vendor's message may quote the document or the key.
+                raise failed.ending from None
+            except StageFailedError as error:
                 _log.warning("stage.failed", stage=self.name, number=number, tries=self.tries)
                 if number == self.tries:
-                    raise self._failure(error) from None
+                    raise StageFailedError(f"The stage {self.name} failed: {error}") from None
             await asyncio.sleep(_PAUSE_SECONDS * number)
         raise AssertionError("a stage has at least one try")
-
-    def _failure(self, error: StageFailedError | CallFailedError) -> DocumentError:
-        if isinstance(error, CallFailedError):
-            # What the model's API had to say has a code of its own.
-            return error.error
-        return StageFailedError(f"The stage {self.name} failed: {error}")
 
     def _signed(self, work: Work) -> Work:
         """From here on, what is asked of a model is another question than without this stage."""
@@ -70,8 +69,13 @@ class Added(Stage):
         calls = replace(work.paid_calls, fingerprint=fingerprint) if work.paid_calls else None
         return replace(work, fingerprint=fingerprint, paid_calls=calls)
 
-    def _check_size(self, work: Work) -> None:
+    def _check_result(self, work: Work) -> None:
         found = work.results.get(self.name)
-        size = len(found.model_dump_json()) if found else 0
-        if size > MAX_RESULT_BYTES:
+        if found is None:
+            return
+        try:
+            json.dumps(found.result, allow_nan=False)
+        except ValueError:
+            raise StageFailedError(f"The result of the stage {self.name} has a number that JSON has not.") from None
+        if len(found.model_dump_json().encode()) > MAX_RESULT_BYTES:
             raise StageFailedError(f"The result of the stage {self.name} has more than {MAX_RESULT_BYTES} bytes.")

@@ -1,0 +1,37 @@
+"""A paid call that came to nothing, and what that means for the attempt. Knows neither a vendor nor the ledger."""
+
+from __future__ import annotations
+
+from shared.errors import AnalysisError, ModelRestingError
+
+
+class CallFailedError(Exception):
+    """One HTTP call came to nothing; `retries` says how often its kind is worth another one, after `wait_seconds`.
+
+    `ambiguous` when nobody answered: the provider may have done the work, and bill it.
+    """
+
+    def __init__(
+        self,
+        error: AnalysisError,
+        *,
+        retries: int = 0,
+        status: int | None = None,
+        ambiguous: bool = False,
+        wait_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(error.code)
+        self.error = error
+        self.retries = retries
+        self.status = status
+        self.ambiguous = ambiguous
+        self.wait_seconds = wait_seconds
+        self.input_tokens = 0
+        self.output_tokens = 0
+
+    @property
+    def ending(self) -> Exception:
+        """What an attempt ends with that makes no other call: it is released when the API itself asked for time."""
+        if self.retries and self.wait_seconds:
+            return ModelRestingError(retry_after_seconds=self.wait_seconds)
+        return self.error
