@@ -9,11 +9,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from shared.analysis import Label, Labelling, Report, RunOptions, StageResult
 from shared.bootstrap import Backends
 from shared.document import Document, DocumentStatus
 from shared.folders import FolderInsight
 from tests.contracts.paths import stored
-from tests.support.builders import NOW, move, new_document
+from tests.support.builders import NOW, move, new_document, report
 from tests.support.mixed_documents import FOLDERS, folder_counts, mixed, recount
 
 S = DocumentStatus
@@ -80,12 +81,31 @@ async def test_folder_of_another_owner_is_like_an_empty_one(backends: Backends, 
     assert await backends.folders.insight(owner_of(documents), "nowhere") == FolderInsight()
 
 
-async def test_what_a_file_states_is_kept_until_the_document_is_erased(backends: Backends) -> None:
-    facts: dict[str, Any] = {"words": 7, "title": "A plan", "author": "Ada", "authored_at": NOW}
-    document = await stored(backends, S.UPLOADED, new_document(**facts))
-    assert await backends.documents.get(document.id) == document
-    await backends.documents.apply(move(document, S.DELETING))
-    await backends.documents.entomb(document, now=NOW)
+def classified() -> Report:
+    plain = report()
+    labelling = Labelling(
+        label="Acme",
+        confidence=0.9,
+        labels=("Acme",),
+        analyzer=plain.analyzer,
+        chars_extracted=13,
+        chars_analyzed=13,
+        usage=plain.usage,
+    )
+    stages = {"triage": StageResult(version="1", result="Acme")}
+    return plain.model_copy(update={"stages": stages, "classification": labelling})
+
+
+async def test_what_a_file_states_and_a_run_was_asked_is_kept_until_the_document_is_erased(backends: Backends) -> None:
+    options = RunOptions(labels=(Label(name="Acme", description="Letters of Acme."),))
+    facts: dict[str, Any] = {"words": 7, "title": "A plan", "author": "Ada", "authored_at": NOW, "options": options}
+    document = await stored(backends, S.ANALYZING, new_document(**facts))
+    change = move(document, S.COMPLETED, report=classified())
+    await backends.documents.apply(change)
+    assert await backends.documents.get(document.id) == change.after
+    await backends.documents.apply(move(change.after, S.DELETING))
+    await backends.documents.entomb(change.after, now=NOW)
     tombstone = await backends.documents.get(document.id)
     assert tombstone is not None
-    assert {name: getattr(tombstone, name) for name in facts} == dict.fromkeys(facts)
+    assert {name: getattr(tombstone, name) for name in facts} == dict.fromkeys(facts) | {"options": RunOptions()}
+    assert tombstone.report is None
