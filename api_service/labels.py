@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from shared.analysis import Label
+from shared.visible import as_read, visible
 
 MAX_BODY_BYTES = 65_536
 MAX_LABELS = 50
@@ -22,14 +23,14 @@ def _plain(text: str) -> str:
 
 
 def _meaningful(name: str) -> str:
-    if not any(char.isalnum() for char in name):
+    if not any(char.isalnum() for char in visible(name)):
         raise ValueError("Must have a letter or a digit.")
     return name
 
 
 def _different(labels: list[LabelIn]) -> list[LabelIn]:
-    if len({label.name.casefold() for label in labels}) < len(labels):
-        raise ValueError("Must have different names, in any case.")
+    if len({as_read(label.name) for label in labels}) < len(labels):
+        raise ValueError("Must have names that look different, in any case.")
     return labels
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from uuid import UUID, uuid4
 
@@ -81,6 +82,16 @@ async def test_bill_of_a_lost_worker_is_on_the_next_ones_receipt(
     assert (found, found.usage.calls, len(server.calls)) == (billed, 1, 1)
 
 
+@pytest.mark.parametrize("name", ["\u2708\ufe0f Travel", "Tra\u3164vel", "Cafe\u0301 \u3164"])
+async def test_choice_is_told_by_what_the_model_sees_and_spelled_as_the_label(
+    analyzer: OpenAIAnalyzer, backends: Backends, name: str
+) -> None:
+    seen = unicodedata.normalize("NFC", name.replace("\ufe0f", "").replace("\u3164", "")).strip()
+    letter = Extraction(text=f"{uuid4()}: {seen}, {unicodedata.normalize('NFD', seen)} .")
+    found = await classified(analyzer, backends, letter, [Label(name="Complaint"), Label(name=name)])
+    assert (found.label, found.labels) == (name, ("Complaint", name))
+
+
 async def test_none_fits(analyzer: OpenAIAnalyzer, backends: Backends) -> None:
     assert (await classified(analyzer, backends, Extraction(text=f"A poem, {uuid4()}."))).label is None
 
@@ -147,6 +158,7 @@ class TestOffline:
             ("The turbine stopped twice this week. Repairs of the gearbox took nine hours.", "maintenance"),
             ("We invite you to our garden party on Sunday. Please bring cake for all guests.", "Events"),
             ("Bill to: Ada. Balance due within 14 days, net of VAT.", "Invoice"),
+            ("Our seaside trips.", "Tri\u3164ps"),
             ("Zinc and tin.", None),
             ("The formal format of the meeting.", None),
         ],
@@ -158,10 +170,11 @@ class TestOffline:
             Label(name="Invoice"),
             Label(name="maintenance", description="Repairs and standstills of machines such as turbines."),
             Label(name="Events", description="Invitations to parties, and who the guests are."),
+            Label(name="Tri\u3164ps"),
         ]
         found = await classified(OfflineAnalyzer(), backends, Extraction(text=text), labels)
         assert found.label == label
-        assert found.labels == ("Invoice", "maintenance", "Events")
+        assert found.labels == ("Invoice", "maintenance", "Events", "Tri\u3164ps")
         assert (found.usage.calls, found.analyzer.name) == (0, "offline")
 
     async def test_kind_of_document_is_known_by_other_forms_of_its_name(self, backends: Backends) -> None:

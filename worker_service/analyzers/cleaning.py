@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from shared.analysis import ActionItem, Analysis, Classification, Sentiment
-from worker_service.analyzers.prompt import visible
+from shared.visible import visible
 
 _TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][^<>]*>|<!?[A-Za-z][^<>]*$", re.DOTALL)
 _LINK = re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\s[^()]*)?\)")

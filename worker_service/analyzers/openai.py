@@ -15,6 +15,7 @@ from shared import log
 from shared.analysis import Analysis, AnalyzerInfo, Label, Labelling, Report
 from shared.errors import LLMInvalidOutputError, LLMRefusedError
 from shared.profiles import SHIPPED, Profile
+from shared.visible import visible
 from worker_service.analyzers import coverage_of
 from worker_service.analyzers.chunks import Chunk, ChunkCaps, Plan, plan_of
 from worker_service.analyzers.cleaning import cleaned, echoes
@@ -29,7 +30,6 @@ from worker_service.analyzers.prompt import (
     PROMPT_VERSION,
     instructions_of,
     part_label,
-    visible,
 )
 from worker_service.calls import Calls
 from worker_service.extractors import Extraction

@@ -8,6 +8,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.analysis import Label
+from shared.visible import as_read
 from worker_service.analyzers.cleaning import within
 from worker_service.analyzers.openai_answers import invalid
 from worker_service.analyzers.openai_endpoint import Prompt
@@ -30,13 +31,13 @@ def question_about(labels: Sequence[Label], text: str, *, model: str) -> Prompt[
         content=with_labels(labels, text),
         parameters={"labels": len(labels)},
         schema=Chosen,
-        accept=partial(_one_of, names={label.name.casefold(): label.name for label in labels}),
+        accept=partial(_one_of, names={as_read(label.name): label.name for label in labels}),
     )
 
 
 def _one_of(chosen: Chosen, *, names: dict[str, str]) -> Chosen:
     """The choice, spelled as the label is. Raises CallFailedError for anything that is none of them."""
-    name = names.get((chosen.label or "").strip().casefold())
+    name = names.get(as_read(chosen.label or ""))
     if chosen.label is not None and name is None:
         raise invalid("The model's answer is none of the labels.")
     return Chosen(label=name, confidence=within(0.0, chosen.confidence, 1.0))

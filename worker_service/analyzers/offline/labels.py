@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from math import sqrt
 
 from shared.analysis import Label
+from shared.visible import as_read, visible
 from worker_service.analyzers.offline.classification import excerpt_of, points_of
 from worker_service.analyzers.offline.kinds import KINDS
 from worker_service.analyzers.offline.stopwords import STOP_WORDS
@@ -45,7 +46,7 @@ def choose_label(text: str, labels: Sequence[Label]) -> tuple[str | None, float]
     When there are too few, it is the label for the rest, None without one.
     """
     words, kinds = _Words(Counter(_words_of(excerpt_of(text)))), points_of(text)
-    rest = next((label.name for label in labels if label.name.casefold() in _REST), None)
+    rest = next((label.name for label in labels if as_read(label.name) in _REST), None)
     points = [0.0 if label.name == rest else _points(label, words, kinds) for label in labels]
     # Of two that fit alike, the first.
     ranked = sorted(range(len(labels)), key=lambda number: -points[number])
@@ -71,7 +72,7 @@ class _Words:
 
 
 def _points(label: Label, words: _Words, kinds: dict[str, float]) -> float:
-    name = set(_words_of(label.name))
+    name = set(_words_of(visible(label.name)))
     description = set(_words_of(label.description or "")) - name
     # Of many words, some are found by chance.
     described = words.points(description) * _DESCRIPTION_POINTS / sqrt(max(len(description) / 4, 1.0))
