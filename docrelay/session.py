@@ -24,17 +24,20 @@ class Access:
 def find_access(settings: Settings, base_url: str | None) -> Access:
     """Where `docrelay login` has been to, else name and password of the settings, else the stack in DOCRELAY_HOME.
 
-    Another base URL than that of the log-in leaves the log-in aside. Raises ConfigurationError when there is none.
+    Another base URL than theirs leaves the log-in aside, and the stack's user. Raises ConfigurationError when there is
+    nobody.
     """
+    asked = base_url.rstrip("/") if base_url else None
     kept = _read(_login_file())
-    if kept and base_url in {None, kept.get("base_url")}:
+    if kept and asked in {None, kept.get("base_url")}:
         return Access(base_url=kept["base_url"], auth=KeptLogin(recall=_recall, keep=_keep))
     stack = _read(settings.home / "credentials.json") or {}
-    url = base_url or stack.get("base_url") or f"http://127.0.0.1:{settings.port}"
+    url = asked or stack.get("base_url") or f"http://127.0.0.1:{settings.port}"
     if settings.username and settings.password:
         return Access(base_url=url, auth=Login(settings.username, settings.password.get_secret_value()))
-    if not stack:
-        raise ConfigurationError("Nobody is logged in. Run: docrelay login --base-url URL")
+    # Any other server would be told the password of the stack's admin.
+    if not stack or asked not in {None, stack.get("base_url")}:
+        raise ConfigurationError(f"Nobody is logged in to {url}. Run: docrelay login --base-url {url}")
     return Access(base_url=url, auth=Login(stack["username"], stack["password"]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -93,10 +94,25 @@ async def test_user_of_the_embedded_stack_or_of_the_settings_is_used(
     credentials.parent.mkdir()
     credentials.write_text(json.dumps({"base_url": api, "username": name, "password": PASSWORD}))
     assert await nobody.lines("list") == []
+    assert await nobody.lines("list", "--base-url", f"{api}/") == []
     credentials.unlink()
     monkeypatch.setenv("DOCRELAY_USERNAME", name)
     monkeypatch.setenv("DOCRELAY_PASSWORD", PASSWORD)
     assert await nobody.lines("list", "--base-url", api) == []
+
+
+async def test_another_server_is_not_told_the_password_of_the_embedded_stack(nobody: Terminal) -> None:
+    credentials = nobody.folder / "stack" / "credentials.json"
+    credentials.parent.mkdir()
+    stack = {"base_url": "http://127.0.0.1:1", "username": "admin", "password": PASSWORD}
+    credentials.write_text(json.dumps(stack))
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.setblocking(False)
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        outcome = await nobody.run("list", "--base-url", url)
+        assert f"docrelay login --base-url {url}" in str(outcome.exception)
+        with pytest.raises(BlockingIOError):
+            other.accept()
 
 
 @pytest.mark.parametrize("command", [["list"], ["doctor"], ["insights", "a"], ["watch"], ["wait", str(uuid4())]])
