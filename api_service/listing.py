@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Annotated
+from urllib.parse import quote, urlencode
 from uuid import UUID
 
 from fastapi import Query, Request, Response
@@ -49,8 +50,10 @@ async def read_feed_cursor(services: Services, owner: UUID) -> str:
 
 def link_next(request: Request, response: Response, next_cursor: str | None) -> None:
     if next_cursor:
-        following = request.url.include_query_params(cursor=next_cursor)
-        response.headers["Link"] = f'<{following.path}?{following.query}>; rel="next"'
+        asked = [(name, value) for name, value in request.query_params.multi_items() if name != "cursor"]
+        # The path has come decoded: a folder's name may have what a header cannot, or what would end the link.
+        path, query = quote(request.scope["path"]), urlencode([*asked, ("cursor", next_cursor)])
+        response.headers["Link"] = f'<{path}?{query}>; rel="next"'
 
 
 def etag_of_page(page: Page) -> str:

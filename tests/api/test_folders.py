@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -46,6 +47,16 @@ async def test_pages_of_folders_meet_without_gap_or_overlap(me: Caller) -> None:
         seen += [item["path"] for item in answer.json()["items"]]
         assert len(seen) <= 4
     assert seen == ["a", "a/x", "b", "c"]
+
+
+@pytest.mark.parametrize("folder", ["日本", "Verträge", "a>b", "a?b#c", "100%", "100%25"])
+async def test_link_of_a_page_is_good_for_every_folder_s_name(me: Caller, folder: str) -> None:
+    stored = {str((await me.document(folder=folder)).id) for _ in range(2)}
+    answer = await me.client.get(f"/folders/{quote(folder)}/documents", params={"limit": 1, "name": ".pdf"})
+    assert answer.status_code == 200, answer.text
+    assert (answer.headers["link"].isascii(), answer.headers["link"].count(">")) == (True, 1)
+    after = await me.client.get(answer.url.join(answer.links["next"]["url"]))
+    assert {page.json()["items"][0]["id"] for page in (answer, after)} == stored
 
 
 @pytest.mark.parametrize("cursor", ["", "nonsense", "WyJhIiwgImIiXQ", "WzVd"])
