@@ -108,10 +108,12 @@ async def test_lists_filter_by_time_of_upload(backends: Backends) -> None:
     assert await seconds(1, None) == [3, 2, 1]
     assert await seconds(None, 2) == [1, 0]
     assert await seconds(1, 3) == [2, 1]
+    assert await seconds(3, 1) == []
     (last,) = await backends.documents.page(owner, where=ListFilter(), limit=1, after=None)
     position = ListPosition(created_at=last.created_at, id=last.id)
     assert await seconds(None, None, after=position) == [2, 1, 0]
     assert await seconds(1, 9, after=position) == [2, 1]
+    assert await seconds(5, 9, after=position) == []
 
 
 async def test_documents_that_the_index_cannot_tell_apart_fill_the_page(backends: Backends) -> None:

@@ -36,12 +36,16 @@ async def listed(
     table: Table, owner: UUID, *, where: ListFilter, limit: int | None, before: str | None
 ) -> list[ListEntry]:
     """At most `limit` entries; without one all of them, read a megabyte at a time."""
+    oldest, newest = iso(where.since) if where.since else _OLDEST, _newest(where, before)
+    # DynamoDB refuses a range whose ends are the wrong way round.
+    if oldest > newest:
+        return []
     filters = {
         "#status = :status": where.status,
         "(#folder = :folder OR begins_with(#folder, :below))": where.folder,
     }
     given: dict[str, Value | None] = {"owner": owner, "status": where.status, "folder": where.folder}
-    given |= {"oldest": iso(where.since) if where.since else _OLDEST, "newest": _newest(where, before)}
+    given |= {"oldest": oldest, "newest": newest}
     if where.folder is not None:
         given["below"] = f"{where.folder}/"
     filtered = _all_of(filters)
