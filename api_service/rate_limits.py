@@ -109,6 +109,8 @@ def source_of(request: Request) -> str:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
+    # A socket for both versions writes an IPv4 address as one of IPv6, all of them within the same 64 bits.
+    address = getattr(address, "ipv4_mapped", None) or address
     return str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
 
 

@@ -86,6 +86,14 @@ async def test_failures_of_an_address_are_counted_over_all_names(
         assert (await trying(client("2001:db8:0:1::1"), user.name, PASSWORD)).status_code == 200
 
 
+async def test_ipv4_address_in_the_form_of_ipv6_is_the_same_and_no_other(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    async with limited(stack_settings, backends, login_limit_address="1/minute") as client:
+        addresses = ("::ffff:192.0.2.1", "::ffff:192.0.2.2", "192.0.2.2")
+        assert [(await trying(client(one), "nobody")).status_code for one in addresses] == [401, 401, 429]
+
+
 async def test_success_forgets_the_failures_of_the_name_and_not_those_of_the_address(
     stack_settings: Settings, backends: Backends, user: User
 ) -> None:
