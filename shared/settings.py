@@ -5,10 +5,11 @@ Built only in composition roots; nothing below them reads the environment.
 
 from __future__ import annotations
 
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from shared.errors import ConfigurationError
@@ -147,6 +148,18 @@ class Settings(BaseSettings):
     # The embedded stack only.
     home: Path = Path(".docrelay")
     workers: int = Field(1, ge=1, le=64)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, given: str | None) -> str | None:
+        for entry in given.split(",") if given else ():
+            try:
+                if ip_network(entry.strip()).prefixlen == 0:
+                    raise ValueError(f"{entry.strip()} is everybody")
+            except ValueError as exc:
+                # A name, or a network with bits behind its prefix, would never be that of a connection.
+                raise ValueError(f"{exc}. Write addresses and networks such as 10.0.0.7,10.1.0.0/16") from exc
+        return given
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:

@@ -210,6 +210,16 @@ async def test_forwarded_address_is_believed_of_a_trusted_proxy_only(
         assert await from_address(caller, "203.0.113.9, 198.51.100.1") == 429
 
 
+@pytest.mark.parametrize("wrong", ["*", "0.0.0.0/0", "lb.example", "10.0.0.1/8", "10.0.0.256"])
+def test_proxy_that_would_be_everybody_or_nobody_is_refused_by_name(wrong: str) -> None:
+    assert Settings.load(_env_file=None, trusted_proxies="10.0.0.7, 10.1.0.0/16,2001:db8::/32").trusted_proxies
+    with pytest.raises(ConfigurationError) as refused:
+        Settings.load(_env_file=None, trusted_proxies=f"10.0.0.7, {wrong}")
+    assert "DOCRELAY_TRUSTED_PROXIES" in str(refused.value)
+    assert wrong in str(refused.value)
+    assert "such as 10.0.0.7" in str(refused.value)
+
+
 async def from_address(caller: Caller, forwarded: str) -> int:
     return (await caller.client.get("/auth/me", headers={"X-Forwarded-For": forwarded})).status_code
 
