@@ -28,3 +28,8 @@ def has(if_none_match: str | None, etag: str) -> bool:
     """Whether the tag is among the client's; as the RFC wants it here, weak ones count like strong ones."""
     given = if_none_match or ""
     return given.strip() == "*" or etag.removeprefix("W/") in _TAG.findall(given)
+
+
+def has_one_of(if_none_match: str, beginning: str) -> bool:
+    """Whether one of the client's tags begins so: it has this thing, though perhaps with other details."""
+    return if_none_match.strip() == "*" or any(tag.startswith(f'"{beginning}') for tag in _TAG.findall(if_none_match))

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from api_service.conditional import etag_of, has, unchanged
+from api_service.conditional import etag_of, has_one_of, unchanged
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
 from api_service.filters import FilterDep
 from api_service.frames import BYE
@@ -115,11 +115,14 @@ async def get_status(
 
     With `If-None-Match` the next change is the first one after that answer; a terminal document never waits.
     """
-    known = if_none_match is None or has(if_none_match, _etag(document))
+    # Only a move ends a wait: when the next look is put off, the client has this version still.
+    known = if_none_match is None or has_one_of(if_none_match, f"{_version(document)}-")
     if wait and not document.terminal and known:
         document = await _changed(document, services, seconds=wait)
     _say_when_to_ask_again(response, document)
-    return unchanged(request, response, _etag(document)) or StatusOut.of(document)
+    # What `due_at` says changes without a move, by every heartbeat of a worker.
+    etag = f'W/"{_version(document)}-{document.due_at and document.due_at.isoformat()}"'
+    return unchanged(request, response, etag) or StatusOut.of(document)
 
 
 async def _changed(document: Document, services: Services, *, seconds: float) -> Document:
@@ -163,8 +166,12 @@ async def _text(document: Document, services: Services) -> str | None:
 
 
 def _etag(document: Document, variant: str | None = None) -> str:
-    """Nothing that is shown of a document changes without a move."""
-    return f'"{document.id.hex[-12:]}-{document.version}{f"-{variant}" if variant else ""}"'
+    """Nothing that is shown of a document changes without a move, but for the `due_at` of its status."""
+    return f'"{_version(document)}{f"-{variant}" if variant else ""}"'
+
+
+def _version(document: Document) -> str:
+    return f"{document.id.hex[-12:]}-{document.version}"
 
 
 def _say_when_to_ask_again(response: Response, document: Document) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from shared.document import Document, DocumentStatus
-from tests.support.builders import S
+from tests.support.builders import NOW, S
 from tests.support.callers import PATHS, Caller
 from tests.support.sse import listening
 
@@ -89,6 +90,21 @@ async def test_old_etag_is_answered_in_full(me: Caller) -> None:
     await me.move(document, S.PROCESSING)
     answer = await ask(me, document, seen=etag)
     assert (answer.status_code, answer.json()["status"]) == (200, "processing")
+
+
+async def test_look_that_is_put_off_is_told_but_ends_no_wait(me: Caller) -> None:
+    document, other = await me.document(S.PENDING), await me.document(S.PENDING)
+    etag = await etag_of(me, document)
+    await me.backends.documents.postpone(document, due_at=NOW + timedelta(days=1))
+    answer = await ask(me, document, seen=etag)
+    assert (answer.status_code, answer.json()["due_at"]) == (200, (NOW + timedelta(days=1)).isoformat()[:-6] + "Z")
+    waiting = [asyncio.create_task(ask(me, document, seen=etag, wait="20")) for _ in range(5)]
+    # By then the five wait; one that did not would be told the status as it was.
+    for _ in waiting:
+        await ask(me, other)
+    await me.move(document, S.PROCESSING)
+    answers = await asyncio.gather(*waiting)
+    assert [(answer.status_code, answer.json()["status"]) for answer in answers] == [(200, "processing")] * 5
 
 
 async def test_wait_ends_with_the_next_change(me: Caller) -> None:
