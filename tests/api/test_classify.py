@@ -142,6 +142,17 @@ async def test_folder_with_its_subfolders_is_started_page_by_page_once(me: Calle
     }
 
 
+async def test_folder_that_is_asked_for_again_by_force_starts_what_has_ended_and_nothing_under_way(me: Caller) -> None:
+    ended, working = [await me.document(S.COMPLETED, folder="a") for _ in range(2)]
+    forced = {**LABELS, "force": True}
+    assert (await me.client.post("/folders/a/classify", json=forced)).json()["started"] == 2
+    await me.move(await stored(me, ended), S.PROCESSING, S.ANALYZING, S.COMPLETED)
+    plain, again = [(await me.client.post("/folders/a/classify", json=body)).json() for body in (LABELS, forced)]
+    assert (plain["started"], plain["unchanged"]) == (0, 2)
+    assert (again["started"], again["unchanged"]) == (1, 1)
+    assert [(await stored(me, one)).run for one in (ended, working)] == [3, 2]
+
+
 async def test_folder_of_somebody_else_is_like_an_empty_one(me: Caller, stranger: Any) -> None:
     document = await me.document(S.COMPLETED, folder="mine")
     theirs, nobodys = [
