@@ -154,11 +154,12 @@ class Settings(BaseSettings):
     def _networks(cls, given: str | None) -> str | None:
         for entry in given.split(",") if given else ():
             try:
-                if ip_network(entry.strip()).prefixlen == 0:
-                    raise ValueError(f"{entry.strip()} is everybody")
+                network = ip_network(entry.strip())
             except ValueError as exc:
                 # A name, or a network with bits behind its prefix, would never be that of a connection.
                 raise ValueError(f"{exc}. Write addresses and networks such as 10.0.0.7,10.1.0.0/16") from exc
+            if network.prefixlen == 0:
+                raise ValueError(f"{network} is everybody. Write addresses and networks such as 10.0.0.7,10.1.0.0/16")
         return given
 
     @classmethod
