@@ -184,7 +184,9 @@ def _placed(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Each file, and where it lies below the path that was named."""
     for named in paths:
         for path in files_in([named]):
-            yield path, path.parent.relative_to(named).as_posix() if named.is_dir() else ""
+            # A folder that cannot be looked into stands for itself.
+            below = named.is_dir() and path != named
+            yield path, path.parent.relative_to(named).as_posix() if below else ""
 
 
 def _is_about_the_file(error: RequestRefusedError) -> bool:

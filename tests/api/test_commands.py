@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import socket
 import stat
 from collections.abc import Awaitable, Callable
@@ -165,6 +167,24 @@ async def test_upload_without_processing_starts_nothing(shell: Terminal, tmp_pat
     (tmp_path / "a.txt").write_text("one")
     (line,) = await shell.lines("upload", str(tmp_path / "a.txt"), "--no-process", "--wait")
     assert line["status"] == "uploaded"
+
+
+async def test_folder_that_cannot_be_looked_into_is_refused_and_the_rest_uploaded(
+    shell: Terminal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    closed, scandir = tmp_path / "closed", os.scandir
+    closed.mkdir()
+
+    def refusing(path: str | Path) -> Any:
+        # Permissions would not hold back root.
+        if Path(path) == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    first, second = await shell.lines("upload", str(closed), str(tmp_path / "a.txt"), code=1)
+    assert (first["filename"], first["error"]["code"], second["status"]) == (str(closed), "unreadable", "pending")
 
 
 @pytest.mark.parametrize(("end", "code"), [(S.COMPLETED, 0), (S.FAILED, 1)])
