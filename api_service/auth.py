@@ -78,6 +78,7 @@ class Authenticator:
             await self.accounts.revoke(family.id)
             audit.record("refresh", "reused", user_id=str(user.id))
             raise ReusedTokenError
+        audit.record("refresh", "accepted", user_id=str(user.id), grace=True)
         return self._pair(user, family)
 
     async def log_out(self, family_id: UUID) -> None:

@@ -102,6 +102,16 @@ async def test_refresh_reuse_and_log_out_are_recorded(
     assert told(lines) == [(action, result, who) for action, result in expected]
 
 
+async def test_refresh_within_the_grace_is_recorded_as_such(
+    api: httpx.AsyncClient, admin: User, lines: io.StringIO
+) -> None:
+    token = (await api.post("/auth/login", json={"username": admin.name, "password": PASSWORD})).json()["refresh_token"]
+    for _ in range(2):
+        assert (await api.post("/auth/refresh", json={"refresh_token": token})).status_code == 200
+    assert told(lines)[1:] == [("refresh", "accepted", str(admin.id))] * 2
+    assert [line.get("grace", False) for line in audited(lines)[1:]] == [False, True]
+
+
 async def rotate_twice(api: httpx.AsyncClient, backends: Backends, token: str) -> None:
     """Use the token and move its family on once more, so that it has no grace left."""
     await api.post("/auth/refresh", json={"refresh_token": token})
