@@ -47,11 +47,8 @@ _STATUS: dict[type[DocrelayError], HTTPStatus] = {
     UnsupportedTypeError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
 }
 _RETRY_AFTER_SECONDS = 5
-_REFUSALS: dict[HTTPStatus, audit.Result] = {
-    HTTPStatus.UNAUTHORIZED: "refused",
-    HTTPStatus.FORBIDDEN: "refused",
-    HTTPStatus.TOO_MANY_REQUESTS: "limited",
-}
+# By code: a full quota has the status of a route for admins, and no access is refused by it.
+_REFUSALS: dict[str, audit.Result] = {"unauthorized": "refused", "forbidden": "refused"}
 
 
 class ProblemError(DocrelayError):
@@ -106,10 +103,9 @@ def install(app: FastAPI) -> None:
 
 async def _on_problem(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, ProblemError)
-    if error.status in _REFUSALS and not error.audited:
-        audit.record(
-            "access", _REFUSALS[error.status], code=error.code, route=getattr(request.scope.get("route"), "path", None)
-        )
+    result = "limited" if error.status is HTTPStatus.TOO_MANY_REQUESTS else _REFUSALS.get(error.code)
+    if result and not error.audited:
+        audit.record("access", result, code=error.code, route=getattr(request.scope.get("route"), "path", None))
     return _answer(request, error.status, error.code, str(error), errors=error.errors, headers=error.headers)
 
 

@@ -136,6 +136,23 @@ async def test_refusals_are_recorded_with_their_route(
     assert "canary" not in lines.getvalue()
 
 
+async def test_full_quota_is_no_refused_access_by_whichever_way(
+    stack_settings: Settings, backends: Backends, lines: io.StringIO
+) -> None:
+    user = await add_user(backends)
+    app = create_app(stack_settings.model_copy(update={"max_bytes_per_user": 1}), backends)
+    transport = httpx.ASGITransport(app, client=(ADDRESS, 1))
+    note = ("a.txt", b"A note.", "text/plain")
+    async with httpx.AsyncClient(
+        transport=transport, base_url=f"http://api{PREFIX}", headers=bearer(stack_settings, user)
+    ) as client:
+        one = await client.post("/documents", files=[("files", note)])
+        two = await client.post("/documents", files=[("files", note), ("files", note)])
+        announced = await client.post("/documents/uploads", json={"filename": "a.txt", "size": 7})
+    assert [answer.status_code for answer in (one, two, announced)] == [403, 403, 403], two.text
+    assert audited(lines) == []
+
+
 async def test_changes_of_users_name_who_made_them_and_whom_they_are_about(
     api: httpx.AsyncClient, stack_settings: Settings, admin: User, lines: io.StringIO
 ) -> None:
