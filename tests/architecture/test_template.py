@@ -166,8 +166,18 @@ def test_secrets_are_passed_by_reference() -> None:
     variables = (
         FUNCTIONS["ApiFunction"]["Environment"]["Variables"] | FUNCTIONS["WorkerFunction"]["Environment"]["Variables"]
     )
-    for name in ("JWT_SECRET", "DOCRELAY_PASSWORD", "OPENAI_API_KEY"):
+    for name in ("JWT_SECRET", "JWT_SECRET_PREVIOUS", "DOCRELAY_PASSWORD", "OPENAI_API_KEY"):
         assert re.search(r"Arn|\.Id", json.dumps(variables[name]))
+
+
+def test_api_may_read_the_secret_before_when_one_is_named() -> None:
+    (reading,) = [one for one in statements(FUNCTIONS["ApiFunction"]) if "ssm:GetParameter" in as_list(one["Action"])]
+    named = {"Fn::If": ["HasPreviousSecret", {"Ref": "PreviousJwtSecretArn"}, {"Ref": "AWS::NoValue"}]}
+    assert named in reading["Resource"]
+    assert TEMPLATE["Parameters"]["PreviousJwtSecretArn"]["Default"] == ""
+    assert TEMPLATE["Conditions"]["HasPreviousSecret"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "PreviousJwtSecretArn"}, ""]}]
+    }
 
 
 @pytest.mark.parametrize("event", sorted((ROOT / "events").glob("*.json")), ids=lambda path: path.stem)
