@@ -29,7 +29,8 @@ from shared.filetype import content_type_of
 from shared.settings import Settings
 from worker_service.analyzers import coverage_of
 from worker_service.analyzers.offline import MAX_CHARS, analysis_of
-from worker_service.ocr import with_ocr
+from worker_service.extractors import Extraction, NoTextOnPagesError
+from worker_service.ocr import page_reader
 from worker_service.sandbox import Sandbox
 
 _SNIFFED_BYTES = 65_536
@@ -107,10 +108,10 @@ class Desk:
         self._sandbox = Sandbox(
             timeout_seconds=settings.extraction_seconds, memory_bytes=settings.extraction_memory_bytes, size=jobs
         )
-        self._extractor = with_ocr(
+        self._ocr_seconds = settings.ocr_seconds
+        self._reader = page_reader(
             self._sandbox,
             program=shutil.which("tesseract"),
-            seconds=settings.ocr_seconds,
             max_pages=settings.ocr_max_pages,
             languages=settings.ocr_languages,
         )
@@ -133,7 +134,7 @@ class Desk:
 
     async def _look_into(self, path: Path) -> Done:
         data, content_type = await asyncio.to_thread(_read, path, max_bytes=self._max_bytes)
-        found = await self._extractor.extract(data, content_type)
+        found = await self._extraction(data, content_type)
         read = found.text[:MAX_CHARS]
         return Done(
             content_type=content_type,
@@ -141,6 +142,15 @@ class Desk:
             analysis=await self._analysis(read),
             coverage=coverage_of(found, chars_analyzed=len(read)),
         )
+
+    async def _extraction(self, data: bytes, content_type: str) -> Extraction:
+        if self._reader is None:
+            return await self._sandbox.extract(data, content_type)
+        try:
+            found = await self._sandbox.extract(data, content_type)
+        except NoTextOnPagesError as error:
+            found = error.found
+        return await self._reader.fill(found, data, content_type, seconds=self._ocr_seconds)
 
     async def _analysis(self, text: str) -> Analysis:
         running = asyncio.ensure_future(self._in_another_process(text))

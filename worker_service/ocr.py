@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from shared.errors import ExtractionError, NoTextError
 from shared.filetype import PDF
-from worker_service.extractors import Extraction, NoTextOnPagesError, readable
+from worker_service.extractors import Extraction, readable
 from worker_service.sandbox import Sandbox
 
 _MEMORY_BYTES = 1_073_741_824
@@ -76,14 +76,6 @@ async def _exchange(process: asyncio.subprocess.Process, picture: bytes) -> str:
     return ""
 
 
-def with_ocr(
-    sandbox: Sandbox, *, program: str | None, seconds: float, max_pages: int = 20, languages: str = "eng"
-) -> Sandbox | OcrExtractor:
-    """Return an extractor that uses the program, if there is one and it is to read any pages."""
-    reader = page_reader(sandbox, program=program, max_pages=max_pages, languages=languages)
-    return OcrExtractor(sandbox=sandbox, reader=reader, seconds=seconds) if reader else sandbox
-
-
 def page_reader(
     sandbox: Sandbox, *, program: str | None, max_pages: int = 20, languages: str = "eng"
 ) -> PageReader | None:
@@ -91,23 +83,6 @@ def page_reader(
     if program is None or not max_pages:
         return None
     return PageReader(sandbox=sandbox, engine=Tesseract(path=program, languages=languages), max_pages=max_pages)
-
-
-class OcrExtractor:
-    """The sandbox, and OCR for what it finds no text on, within `seconds`."""
-
-    def __init__(self, *, sandbox: Sandbox, reader: PageReader, seconds: float) -> None:
-        self._sandbox = sandbox
-        self._reader = reader
-        self._seconds = seconds
-
-    async def extract(self, data: bytes, content_type: str) -> Extraction:
-        """Return the text of a file. Raises as the sandbox does."""
-        try:
-            found = await self._sandbox.extract(data, content_type)
-        except NoTextOnPagesError as error:
-            found = error.found
-        return await self._reader.fill(found, data, content_type, seconds=self._seconds)
 
 
 class PageReader:
