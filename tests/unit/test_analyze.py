@@ -20,6 +20,7 @@ from shared.analysis import ActionItem, Analysis, Classification, Sentiment
 from shared.errors import CorruptError, DocumentError, ExtractionError
 from shared.filetype import PDF, TEXT
 from shared.settings import Settings
+from tests.support.documents import pdf_without_text
 from worker_service.analyzers import coverage_of
 from worker_service.extractors import Extraction
 
@@ -149,6 +150,19 @@ async def test_file_of_exactly_the_limit_is_read(desk: Desk, tmp_path: Path) -> 
     answer = await desk.answer(path)
     assert isinstance(answer.result, Done)
     assert (answer.result.content_type, answer.result.extraction.words) == (TEXT, 200)
+
+
+async def test_scan_is_read_by_the_engine_that_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine, path = tmp_path / "tesseract", tmp_path / "scan.pdf"
+    engine.write_text("#!/bin/sh\ncat > /dev/null; echo 'Read from the picture'\n")
+    engine.chmod(0o755)
+    path.write_bytes(pdf_without_text())
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    desk = Desk(settings=Settings(_env_file=None), jobs=1)
+    answer = await desk.answer(path)
+    await desk.close()
+    assert isinstance(answer.result, Done)
+    assert answer.result.extraction.text == "Read from the picture"
 
 
 async def test_analysis_that_takes_too_long_is_given_up(tmp_path: Path) -> None:
