@@ -73,7 +73,7 @@ storm: setup ## Cut connections of the stream and kill API processes for many mi
 eval: setup ## Measure the offline analyzer, and with OPENAI_API_KEY the model, on documents of our own
 	@$(BIN)/python -m evaluation
 
-chaos: setup ## Run the chaos scenarios at full size (half an hour) and write docs/results/chaos.txt
+chaos: setup fuzz ## Run fuzz, then the chaos scenarios at full size (three quarters of an hour), and write docs/results/chaos.txt
 	$(BIN)/python -m tests.chaos all
 
 mutants: setup ## Break each invariant on purpose and show what notices
