@@ -31,6 +31,11 @@ def test_page_that_needs_a_missing_library_takes_nothing_from_the_others() -> No
     assert extraction.page_chars == (0, 5)
 
 
+def test_page_with_an_abbreviated_filter_takes_nothing_from_the_others() -> None:
+    extraction = pdf.extract(rootless(pages_of(stream(HELLO, b"/Filter /Fl"), stream(HELLO))))
+    assert extraction.page_chars == (0, 5)
+
+
 def test_document_of_damaged_pages_is_corrupt() -> None:
     with pytest.raises(CorruptError):
         pdf.extract(rootless(pages_of(UNKNOWN)))

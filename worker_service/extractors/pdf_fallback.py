@@ -12,11 +12,12 @@ from pypdf import PageObject, PdfReader, errors
 from shared.errors import BombError, CorruptError, EncryptedError
 
 # Damaged objects come up as whatever type pypdf expected in their place, or where it expected none. Some filters and
-# ciphers need libraries that are not here.
+# ciphers need libraries that are not here, and a filter's abbreviation is an error of a type of its own.
 _DAMAGE = (
     *(
         errors.PyPdfError,
         errors.DependencyError,
+        errors.DeprecationError,
         ArithmeticError,
         AssertionError,
         AttributeError,
