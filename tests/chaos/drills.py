@@ -206,11 +206,13 @@ async def stopped(drill: Drill) -> None:
     """A worker that has to stop gives its document and its message back."""
     document = await drill.queued()
     worker = drill.on.worker()
-    await drill.on.consume(worker, stopped=True)
+    # Hidden for so long that only being given back brings the message here again.
+    await drill.on.consume(worker, stopped=True, visibility_seconds=600)
     again = await drill.delivery()
     drill.stops.append(Stop(seconds=0, in_flight=0 if again else 1, allowed_seconds=1))
-    if again is not None:
-        await drill.on.backends.queue.extend(again.receipt, visibility_seconds=0)
+    if again is None:
+        return
+    await drill.on.backends.queue.extend(again.receipt, visibility_seconds=0)
     await drill.finish(document)
 
 

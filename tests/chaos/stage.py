@@ -88,13 +88,16 @@ class Stage:
             await worker.dead_letters.drain()
             await self.consume(worker)
 
-    async def consume(self, worker: Worker, *, stopped: bool = False) -> None:
+    async def consume(
+        self, worker: Worker, *, stopped: bool = False, visibility_seconds: int = _VISIBILITY_SECONDS
+    ) -> None:
         """Take one message, if there is one, and settle it; a stopped worker gives it back."""
         stop = asyncio.Event()
         if stopped:
             stop.set()
         handler = worker.handler
-        for delivery in await handler.queue.receive(limit=1, wait_seconds=1, visibility_seconds=_VISIBILITY_SECONDS):
+        received = await handler.queue.receive(limit=1, wait_seconds=1, visibility_seconds=visibility_seconds)
+        for delivery in received:
             deadline = self.clock() + timedelta(seconds=_FOREVER_SECONDS)
             verdict = await handler.handle(delivery, deadline=deadline, stop=stop)
             await settle(delivery, verdict, queue=handler.queue)
