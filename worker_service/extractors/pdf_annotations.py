@@ -19,6 +19,7 @@ _UPRIGHT = pdfium_c.FPDF_ANNOT_APPEARANCEMODE_NORMAL
 # The operators that show text, or another object that may.
 _SHOWS = re.compile(r"\bT[jJ]\b|\bDo\b|['\"]")
 _NOT_CHECKED = {"", "Off"}
+_OFF = "Off\0".encode("utf-16-le")
 
 _buffer = create_string_buffer(32_768)
 _address, _view = addressof(_buffer), memoryview(_buffer)
@@ -35,6 +36,17 @@ class Shown(IntEnum):
 def shown_on(page: pdfium.PdfPage) -> Shown:
     """Look at every annotation: drawing those of an empty form into the page would take longer than reading it."""
     return max(map(_shown_by, _annotations(page)), default=Shown.NOTHING)
+
+
+def choose_states(page: pdfium.PdfPage) -> None:
+    """Give every annotation a state that has none: drawing it, PDFium would take the first one of its pictures.
+
+    That may be the tick of an unchecked box, or an object that the file does not have, at which PDFium crashes. Whoever
+    has one picture has it in every state.
+    """
+    for annotation in _annotations(page):
+        if not _entry(annotation, b"AS"):
+            pdf_calls.set_annotation_entry(annotation, b"AS", _OFF)
 
 
 def _annotations(page: pdfium.PdfPage) -> Iterator[_Annotation]:

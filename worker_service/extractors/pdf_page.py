@@ -11,7 +11,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from worker_service.extractors import readable
-from worker_service.extractors.pdf_annotations import Shown, shown_on
+from worker_service.extractors.pdf_annotations import Shown, choose_states, shown_on
 from worker_service.extractors.pdf_hidden import Survey, show_only
 
 # PDFium puts one of these in place of a hyphen at the end of a line and of the line end after it.
@@ -56,6 +56,7 @@ def _with_annotations(pdf: pdfium.PdfDocument, index: int) -> pdfium.PdfPage:
         pdf.init_forms()
         page.close()
         page = pdf[index]
+    choose_states(page)
     pdfium_c.FPDFPage_Flatten(page, pdfium_c.FLAT_NORMALDISPLAY)
     page.close()
     return pdf[index]
