@@ -11,8 +11,14 @@ from collections.abc import Iterator
 from shared.analysis import ActionItem, Analysis, Classification, Sentiment
 from shared.visible import visible
 
-_TAG = re.compile(r"<!--.*?-->|</?[A-Za-z][^<>]*>|<!?[A-Za-z][^<>]*$", re.DOTALL)
-_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^()\s]*(?:\s[^()]*)?\)")
+# Each stops at the next opening bracket: an answer of nothing but brackets takes no longer than another.
+_TAG = re.compile(r"</?[A-Za-z][^<>]*>|<!?[A-Za-z][^<>]*$")
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*(?:\s[^()]*)?\)")
+_BRACKETS = str.maketrans("", "", "<>[]")
+# Nobody writes markup inside of markup that often.
+_MAX_DEPTH = 10
+# A text is cut before it is cleaned, with room for that much markup for each character of it.
+_ROOM = 4
 # So many of its words in a row are no chance.
 _ECHO_WORDS = 7
 _WORD = re.compile(r"\w+")
@@ -37,7 +43,7 @@ def cleaned(analysis: Analysis) -> Analysis:
 def echoes(analysis: Analysis, instructions: str, *, document: str) -> bool:
     """Whether the answer repeats the instructions, which only a model does that obeys somebody else."""
     told = set(_runs(instructions))
-    said = {run for text in _texts(analysis) for run in _runs(text)} & told
+    said = {run for text in _texts(analysis) for run in _runs(text) if run in told}
     return bool(said) and not said <= set(_runs(document))
 
 
@@ -64,11 +70,23 @@ def _some(texts: list[str], *, count: int, chars: int) -> list[str]:
 
 
 def _plain(text: str, chars: int) -> str:
-    # Until nothing changes: what is taken away may have held a tag together. It only gets shorter.
-    before = None
-    while before != text:
-        before, text = text, _LINK.sub(r"\1", _TAG.sub("", visible(text)))
+    text = visible(text[: _ROOM * chars])
+    # Until nothing changes: what is taken away may have held a tag together.
+    for _ in range(_MAX_DEPTH):
+        before, text = text, _LINK.sub(r"\1", _TAG.sub("", _uncommented(text)))
+        if text == before:
+            break
+    else:
+        text = text.translate(_BRACKETS)
     return text.strip()[:chars].rstrip()
+
+
+def _uncommented(text: str) -> str:
+    kept, place = [], 0
+    while (begin := text.find("<!--", place)) >= 0 and (end := text.find("-->", begin)) >= 0:
+        kept.append(text[place:begin])
+        place = end + len("-->")
+    return "".join([*kept, text[place:]])
 
 
 def within(least: float, value: float, most: float) -> float:
