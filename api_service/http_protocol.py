@@ -49,6 +49,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._between = True
+        self._head_arrived()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if not self._in_head and not self._between and not self.transport.is_closing():
+            # Nobody reads the body of an answered request: what is left of it gets the time of a head.
+            self._expect_head()
 
     def data_received(self, data: bytes) -> None:
         if self._in_head or self._between:
@@ -73,8 +80,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._head_timer = None
         # An answer that is under way is not cut off for what came after its request.
         current: RequestResponseCycle | None = self.cycle
-        if current is None or current.response_complete:
+        if current is not None and not current.response_complete:
+            return
+        if self._in_head or self._between:
             self._refuse(_TOO_SLOW)
+        else:
+            self.transport.close()
 
     def _refuse(self, answer: bytes) -> None:
         if not self.transport.is_closing():

@@ -15,12 +15,18 @@ from fastapi import Query, Request, Response
 
 from api_service.conditional import etag_of
 from api_service.dependencies import Services
+from api_service.names import MAX_FOLDER_CHARS
 from api_service.problems import invalid
 from shared.document import Document
 from shared.lists import ListFilter, ListPosition
 
 LimitQuery = Annotated[int, Query(ge=1, le=200)]
-CursorQuery = Annotated[str | None, Query(max_length=256, description="`next_cursor` of the page before.")]
+# Room for the longest folder's name, each of whose characters may take four bytes.
+_MAX_CURSOR_CHARS = 2 * 4 * MAX_FOLDER_CHARS
+
+CursorQuery = Annotated[
+    str | None, Query(max_length=_MAX_CURSOR_CHARS, description="`next_cursor` of the page before.")
+]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +68,7 @@ def etag_of_page(page: Page) -> str:
 
 
 def encoded(content: list[str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(json.dumps(content, ensure_ascii=False).encode()).decode().rstrip("=")
 
 
 def decoded(cursor: str, *, parts: int) -> list[str]:

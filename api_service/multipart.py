@@ -10,8 +10,8 @@ from http import HTTPStatus
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import ClientDisconnect
 
+from api_service.chunks import CLOSE, next_chunk
 from api_service.problems import ProblemError
 
 _MAX_FIELD_BYTES = 8_192
@@ -21,8 +21,6 @@ _MIN_BYTES_PER_SECOND = 16_384
 # As much as the server reads of a body before anybody asks for it.
 _BEGINNING_BYTES = 65_536
 _FILE_FIELDS = frozenset({"file", "files"})
-# The rest of the body is still on the wire: the connection cannot be used again.
-_CLOSE = {"Connection": "close"}
 
 
 @dataclass(kw_only=True, slots=True)
@@ -129,7 +127,7 @@ async def read_parts(
     while True:
         left_seconds = idle_seconds + size / _MIN_BYTES_PER_SECOND - waited
         began = clock()
-        chunk = await _next(chunks, min(idle_seconds, left_seconds))
+        chunk = await next_chunk(chunks, min(idle_seconds, left_seconds))
         waited += clock() - began
         if chunk is None:
             break
@@ -158,7 +156,7 @@ async def begun(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> tuple[A
     clock = asyncio.get_running_loop().time
     beginning, ends_at = bytearray(), clock() + idle_seconds
     while len(beginning) < _BEGINNING_BYTES:
-        chunk = await _next(chunks, max(0.0, ends_at - clock()))
+        chunk = await next_chunk(chunks, max(0.0, ends_at - clock()))
         if chunk is None:
             return _again(bytes(beginning), chunks), True
         beginning += chunk
@@ -178,7 +176,7 @@ def _parser(content_type: str, assembler: _Assembler) -> MultipartParser:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
             "Send the files as multipart/form-data, in parts named file or files.",
-            headers=_CLOSE,
+            headers=CLOSE,
         )
     callbacks = {name: getattr(assembler, name) for name in dir(assembler) if name.startswith("on_")}
     try:
@@ -187,30 +185,18 @@ def _parser(content_type: str, assembler: _Assembler) -> MultipartParser:
         raise _malformed(str(exc)) from exc
 
 
-async def _next(chunks: AsyncIterator[bytes], seconds: float) -> bytes | None:
-    try:
-        async with asyncio.timeout(seconds):
-            return await anext(chunks, None)
-    except TimeoutError as exc:
-        detail = "The body arrives too slowly."
-        raise ProblemError(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", detail, headers=_CLOSE) from exc
-    except ClientDisconnect as exc:
-        # Nobody is there to read it; it keeps a client's leaving from being logged as a fault of ours.
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "disconnected", "The client has left.") from exc
-
-
 def oversized(max_bytes: int) -> ProblemError:
     return ProblemError(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "too_large",
         f"One request may carry at most {max_bytes} bytes.",
-        headers=_CLOSE,
+        headers=CLOSE,
     )
 
 
 def _malformed(why: str) -> ProblemError:
     return ProblemError(
-        HTTPStatus.UNPROCESSABLE_ENTITY, "malformed_body", f"The multipart body is malformed: {why}.", headers=_CLOSE
+        HTTPStatus.UNPROCESSABLE_ENTITY, "malformed_body", f"The multipart body is malformed: {why}.", headers=CLOSE
     )
 
 

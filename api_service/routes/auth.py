@@ -19,7 +19,7 @@ from api_service.tokens import TICKET_LIFE, TokenError
 router = APIRouter(prefix="/auth", tags=["auth"])
 
 
-@router.post("/login", responses=problems(401, 413, 422, 429), openapi_extra=described(LoginIn, form=True))
+@router.post("/login", responses=problems(401, 408, 413, 422, 429), openapi_extra=described(LoginIn, form=True))
 async def login(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange user name and password, as JSON or as an OAuth2 form, for an access and a refresh token."""
     given = await read_body(request, LoginIn)
@@ -33,7 +33,7 @@ async def login(request: Request, services: ServicesDep) -> TokensOut:
     return _tokens(services, pair)
 
 
-@router.post("/refresh", responses=problems(401, 413, 422), openapi_extra=described(RefreshIn))
+@router.post("/refresh", responses=problems(401, 408, 413, 422), openapi_extra=described(RefreshIn))
 async def refresh(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange a refresh token for its successor. Using a spent one again revokes the whole log-in."""
     given = await read_body(request, RefreshIn)

@@ -36,7 +36,7 @@ _AT_ONCE = 8
     response_model=StatusOut,
     responses={
         200: {"model": StatusOut, "description": "Classified with these labels already: nothing to start."},
-        **problems(401, 404, 409, 413, 422, 503),
+        **problems(401, 404, 408, 409, 413, 422, 503),
     },
     openapi_extra=described(ClassifyIn),
 )
@@ -57,7 +57,7 @@ async def classify(
     "/folders/{path:path}/classify",
     tags=["folders"],
     status_code=202,
-    responses=problems(401, 413, 422, 503),
+    responses=problems(401, 408, 413, 422, 503),
     openapi_extra=described(ClassifyIn),
 )
 async def classify_folder(

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/documents", tags=["documents"])
     response_model=StatusOut,
     responses={
         200: {"model": StatusOut, "description": "Completed: nothing to start."},
-        **problems(401, 404, 409, 413, 422, 503),
+        **problems(401, 404, 408, 409, 413, 422, 503),
     },
     openapi_extra=described(ProcessIn, required=False),
 )

@@ -42,7 +42,10 @@ class PresignedOut(BaseModel):
 
 
 @router.post(
-    "/uploads", status_code=201, responses=problems(401, 403, 413, 415, 422, 503), openapi_extra=described(PresignedIn)
+    "/uploads",
+    status_code=201,
+    responses=problems(401, 403, 408, 413, 415, 422, 503),
+    openapi_extra=described(PresignedIn),
 )
 async def begin_upload(request: Request, caller: CallerDep, services: ServicesDep) -> PresignedOut:
     """Get a form for one file: POST its `fields`, and the file last as `file`, to its `url` before it expires.

@@ -19,7 +19,9 @@ from shared.accounts import Role, User
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-@router.post("", status_code=201, responses=problems(401, 403, 409, 413, 422, 503), openapi_extra=described(UserIn))
+@router.post(
+    "", status_code=201, responses=problems(401, 403, 408, 409, 413, 422, 503), openapi_extra=described(UserIn)
+)
 async def add_user(request: Request, _admin: AdminDep, services: ServicesDep) -> UserOut:
     """Add a user. 409 when the name is taken, in any case."""
     given = await read_body(request, UserIn)
@@ -49,7 +51,9 @@ async def list_users(
     return UsersOut(items=[UserOut.of(user) for user in page], next_cursor=page[-1].name if users[limit:] else None)
 
 
-@router.patch("/{name}", responses=problems(401, 403, 404, 409, 413, 422, 503), openapi_extra=described(UserChange))
+@router.patch(
+    "/{name}", responses=problems(401, 403, 404, 408, 409, 413, 422, 503), openapi_extra=described(UserChange)
+)
 async def change_user(name: str, request: Request, admin: AdminDep, services: ServicesDep) -> UserOut:
     """Change password, role, or whether the user may log in. What is not named stays as it is."""
     given = await read_body(request, UserChange)

@@ -108,3 +108,29 @@ async def test_head_and_body_of_a_hundred_kilobytes_at_once_are_no_head_of_that_
                 "/documents", files={"file": ("note.txt", b"A note. " * 12_500, "text/plain")}
             )
             assert answer.status_code == 202
+
+
+@pytest.mark.parametrize("begun", ["", '{"username":'])
+async def test_small_body_that_stalls_is_given_up(stack_settings: Settings, begun: str) -> None:
+    settings = stack_settings.model_copy(update={"body_idle_seconds": 0.2})
+    head = "POST /api/v1/auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    async with serving(settings) as base_url, connected(httpx.URL(base_url), head + begun) as reader:
+        answer = await reader.read()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b'"code":"request_timeout"' in answer
+
+
+async def test_body_that_goes_on_after_its_answer_ends_in_time(
+    stack_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LimitedHttpProtocol, "head_seconds", 0.2)
+    async with serving(stack_settings) as base_url:
+        url = httpx.URL(base_url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n")
+        await reader.readuntil(b'{"status":"ok"}')
+        # uvicorn's own keep-alive counts from the answer, and no longer once there is more.
+        writer.write(b"x")
+        async with asyncio.timeout(10):
+            assert await reader.read() == b""
+        writer.close()
