@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from api_service.app import create_app
 from api_service.dependencies import Services
 from api_service.http_protocol import LimitedHttpProtocol
+from api_service.metrics import Metered
 from shared.bootstrap import open_backends
 from shared.process import run_service
 from shared.settings import Settings
@@ -40,7 +41,7 @@ async def serve(settings: Settings) -> None:
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
-        app,
+        Metered(app),
         host=settings.host,
         port=settings.port,
         http=LimitedHttpProtocol,
