@@ -34,6 +34,8 @@ class Server(uvicorn.Server):
 
 
 async def serve(settings: Settings) -> None:
+    # A secret that will not do is told at once, not after a store that does not answer.
+    settings.signing_key()
     async with open_backends(settings) as backends:
         app = create_app(settings, backends)
         await Server(server_config(app, settings), app.state.services).serve()

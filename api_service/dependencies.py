@@ -132,6 +132,8 @@ def folder_path(raw: str) -> str:
     Raises ProblemError for a path that no document can have.
     """
     folder = clean_folder(raw)
+    if not folder and not {"", "."}.issuperset(raw.split("/")):
+        raise invalid("folder", "Names no folder.")
     if len(folder) > MAX_FOLDER_CHARS or folder.count("/") >= MAX_FOLDER_LEVELS:
         raise invalid("folder", f"Must have at most {MAX_FOLDER_CHARS} characters in {MAX_FOLDER_LEVELS} levels.")
     return folder

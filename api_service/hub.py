@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -90,6 +90,9 @@ class Hub:
     def count(self, owner: UUID) -> int:
         return sum(listener.counted for listener in self._listeners.get(owner, ()))
 
+    def count_polls(self, owner: UUID) -> int:
+        return len(self._listeners.get(owner, ())) - self.count(owner)
+
     def count_all(self) -> int:
         return sum(listener.counted for listener in self._everyone())
 
@@ -134,15 +137,20 @@ class Hub:
 
     async def run(self) -> None:
         """Watch the feeds of connected owners until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._every_tick(self._read))
+            # By itself: while the store does not answer, the clients go on hearing that they are connected.
+            tasks.create_task(self._every_tick(self._keep_time))
+
+    async def _every_tick(self, act: Callable[[], Awaitable[None]]) -> None:
         while True:
             if not self._listeners:
                 self._wanted.clear()
                 await self._wanted.wait()
-            await self._tick()
-            self._keep_time()
+            await act()
             await asyncio.sleep(self._tick_seconds)
 
-    async def _tick(self) -> None:
+    async def _read(self) -> None:
         try:
             heads = await self._feed.heads(list(self._listeners))
         except BackendUnavailableError as exc:
@@ -177,7 +185,7 @@ class Hub:
         if events and self._heads.get(owner) is known:
             self._heads[owner] = FeedHead(epoch=head.epoch, seq=events[-1].seq, floor=head.floor)
 
-    def _keep_time(self) -> None:
+    async def _keep_time(self) -> None:
         now = asyncio.get_running_loop().time()
         for listener in self._everyone():
             if now >= listener.ends_at:

@@ -131,8 +131,11 @@ class Intake:
             if await self.quotas.insert(document):
                 return document
             stored = await self.documents.get(document_id)
+            if stored is None or stored.status is DocumentStatus.DELETING:
+                # What an earlier try left was swept, or is about to be.
+                continue
             # A key is forgotten after a while; then the same one means another request.
-            if stored is not None and stored.created_at > self.clock() - KEPT_FOR:
+            if stored.created_at > self.clock() - KEPT_FOR:
                 if (stored.filename, stored.sha256) != (document.filename, document.sha256):
                     raise IdempotencyMismatchError
                 return stored

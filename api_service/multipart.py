@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -20,6 +22,7 @@ _MAX_FIELDS = 20
 _MIN_BYTES_PER_SECOND = 16_384
 # As much as the server reads of a body before anybody asks for it.
 _BEGINNING_BYTES = 65_536
+_EXTENDED_NAME = re.compile(rb";\s*filename\*=(utf-8|iso-8859-1)'[^']*'([^\s;]+)", re.IGNORECASE)
 _FILE_FIELDS = frozenset({"file", "files"})
 
 
@@ -86,9 +89,11 @@ class _Assembler:
         self._header_name = self._header_value = b""
 
     def on_headers_finished(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        name, filename = _text(options.get(b"name", b"")), options.get(b"filename")
-        part = Part(name=name, filename=None if filename is None else _text(filename), max_bytes=_MAX_FIELD_BYTES)
+        disposition = self._headers.get(b"content-disposition", b"")
+        _, options = parse_options_header(disposition)
+        name, plain = _text(options.get(b"name", b"")), options.get(b"filename")
+        filename = _extended_name(disposition) or (None if plain is None else _text(plain))
+        part = Part(name=name, filename=filename, max_bytes=_MAX_FIELD_BYTES)
         if part.is_file:
             part.max_bytes = self._max_file_bytes
         self._part = part
@@ -167,6 +172,12 @@ async def _again(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[
     yield beginning
     async for chunk in rest:
         yield chunk
+
+
+def _extended_name(disposition: bytes) -> str | None:
+    """The name as RFC 5987 has it: .NET sends it beside one that it could not write."""
+    found = _EXTENDED_NAME.search(disposition)
+    return unquote(found[2].decode("latin-1"), encoding=found[1].decode()) if found else None
 
 
 def _parser(content_type: str, assembler: _Assembler) -> MultipartParser:

@@ -78,6 +78,10 @@ def not_found() -> ProblemError:
     return ProblemError(HTTPStatus.NOT_FOUND, "not_found", "There is no such document.")
 
 
+def not_uploaded() -> ProblemError:
+    return ProblemError(HTTPStatus.CONFLICT, "not_uploaded", "The file has not been uploaded yet.")
+
+
 def invalid(field: str, detail: str) -> ProblemError:
     """One field of the request is wrong."""
     errors = [{"field": field, "detail": detail}]
@@ -121,8 +125,11 @@ async def _on_docrelay_error(request: Request, error: Exception) -> JSONResponse
 async def _on_invalid_request(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     # The first part says where in the request the field is, which the client knows.
-    errors = [{"field": ".".join(map(str, item["loc"][1:])), "detail": item["msg"]} for item in error.errors()]
-    detail = "; ".join(f"{item['field']}: {item['detail']}" for item in errors)
+    errors = [
+        {"field": ".".join(map(str, item["loc"][1:])), "detail": item["msg"].removeprefix("Value error, ")}
+        for item in error.errors()
+    ]
+    detail = "; ".join(": ".join(filter(None, item.values())) for item in errors)
     return _answer(request, HTTPStatus.UNPROCESSABLE_ENTITY, "invalid_request", detail, errors=errors)
 
 

@@ -19,7 +19,7 @@ from api_service.tokens import TICKET_LIFE, TokenError
 router = APIRouter(prefix="/auth", tags=["auth"])
 
 
-@router.post("/login", responses=problems(401, 408, 413, 422, 429), openapi_extra=described(LoginIn, form=True))
+@router.post("/login", responses=problems(401, 408, 413, 422, 429, 503), openapi_extra=described(LoginIn, form=True))
 async def login(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange user name and password, as JSON or as an OAuth2 form, for an access and a refresh token."""
     given = await read_body(request, LoginIn)
@@ -33,7 +33,7 @@ async def login(request: Request, services: ServicesDep) -> TokensOut:
     return _tokens(services, pair)
 
 
-@router.post("/refresh", responses=problems(401, 408, 413, 422), openapi_extra=described(RefreshIn))
+@router.post("/refresh", responses=problems(401, 408, 413, 422, 503), openapi_extra=described(RefreshIn))
 async def refresh(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange a refresh token for its successor. Using a spent one again revokes the whole log-in."""
     given = await read_body(request, RefreshIn)
@@ -45,7 +45,7 @@ async def refresh(request: Request, services: ServicesDep) -> TokensOut:
     return _tokens(services, pair)
 
 
-@router.post("/logout", status_code=204, responses=problems(401))
+@router.post("/logout", status_code=204, responses=problems(401, 503))
 async def logout(caller: CallerDep, services: ServicesDep) -> Response:
     """Revoke the refresh tokens of this log-in."""
     await services.authenticator.log_out(caller.claims.family_id)
@@ -53,12 +53,12 @@ async def logout(caller: CallerDep, services: ServicesDep) -> Response:
     return Response(status_code=HTTPStatus.NO_CONTENT)
 
 
-@router.get("/me", responses=problems(401))
+@router.get("/me", responses=problems(401, 503))
 async def me(caller: CallerDep) -> MeOut:
     return MeOut(id=caller.user.id, username=caller.user.name, role=caller.user.role)
 
 
-@router.post("/stream-ticket", responses=problems(401))
+@router.post("/stream-ticket", responses=problems(401, 503))
 async def stream_ticket(caller: CallerDep, services: ServicesDep) -> TicketOut:
     """A ticket for `GET /documents/stream?ticket=`, for browsers whose EventSource cannot send a header."""
     ticket = services.authenticator.tokens.ticket(caller.user, caller.claims.family_id)

@@ -15,7 +15,7 @@ from api_service.filters import FilterDep
 from api_service.frames import BYE
 from api_service.hub import Listener
 from api_service.listing import CursorQuery, LimitQuery, etag_of_page, link_next, read_page
-from api_service.problems import ProblemError, not_found
+from api_service.problems import ProblemError, not_found, not_uploaded
 from api_service.routes import NOT_MODIFIED, problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
 from shared.document import Document, DocumentStatus
@@ -91,9 +91,11 @@ async def get_history(request: Request, response: Response, document: DocumentDe
     return [HistoryOut.of(entry) for entry in await services.backends.documents.history(document.id)]
 
 
-@router.get("/{document_id}/content", status_code=302, responses=problems(401, 404, 503))
+@router.get("/{document_id}/content", status_code=302, responses=problems(401, 404, 409, 503))
 async def get_content(document: DocumentDep, services: ServicesDep) -> RedirectResponse:
-    """Redirects to the uploaded file, for five minutes."""
+    """Redirects to the uploaded file, for five minutes. 409 while it is not there yet."""
+    if document.status is DocumentStatus.UPLOADING:
+        raise not_uploaded()
     url = await services.backends.blobs.download_url(
         document.blob_key, filename=document.filename, expires_seconds=_DOWNLOAD_SECONDS
     )
@@ -113,11 +115,13 @@ async def get_status(
 ) -> Any:
     """Where the document stands; with `wait`, answers at its next change or when the time is up.
 
-    With `If-None-Match` the next change is the first one after that answer; a terminal document never waits.
+    With `If-None-Match` the next change is the first one after that answer; a terminal document never waits, nor does
+    who waits for as many documents already as there may be streams.
     """
     # Only a move ends a wait: when the next look is put off, the client has this version still.
     known = if_none_match is None or has_one_of(if_none_match, f"{_version(document)}-")
-    if wait and not document.terminal and known:
+    crowded = services.hub.count_polls(document.owner) >= services.settings.max_streams_per_user
+    if wait and not document.terminal and known and not crowded:
         document = await _changed(document, services, seconds=wait)
     _say_when_to_ask_again(response, document)
     # What `due_at` says changes without a move, by every heartbeat of a worker.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.metadata import version
 
 from fastapi import APIRouter
@@ -9,6 +10,10 @@ from fastapi import APIRouter
 from api_service.dependencies import ServicesDep
 from api_service.routes import problems
 from api_service.schemas import HealthOut, VersionOut
+from shared.errors import BackendUnavailableError
+
+# Less than what asks here waits for.
+_PATIENCE_SECONDS = 4.0
 
 router = APIRouter(tags=["health"])
 
@@ -22,7 +27,11 @@ async def livez() -> HealthOut:
 @router.get("/readyz", responses=problems(503))
 async def readyz(services: ServicesDep) -> HealthOut:
     """Answers 200 only when store, bucket and queue answer too."""
-    await services.backends.ping()
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await services.backends.ping()
+    except TimeoutError:
+        raise BackendUnavailableError("The store, the bucket or the queue does not answer.") from None
     return HealthOut(status="ok")
 
 

@@ -38,7 +38,9 @@ async def process(
     or by another profile. Without `profile`, the document's own is used.
 
     What is under way already goes on: 202; 409 when that is for something else (labels, another profile, no `force`).
-    What is completed stays so: 200. Nothing has to be uploaded again.
+    What is completed stays so: 200. Nothing has to be uploaded again. A new run begins without the result of the
+    one before, also when it is cancelled or fails; until a forced answer replaces it, a run without `force` brings it
+    back from the kept answers, for nothing.
     """
     wanted = await read_body(request, ProcessIn)
     profile = known_profile(services, wanted.profile or document.options.profile)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from http import HTTPStatus
 from uuid import UUID
 
 from fastapi import APIRouter, Request
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, DocumentDep, ServicesDep, folder_path, known_profile
 from api_service.names import MAX_FOLDER_CHARS
-from api_service.problems import ProblemError
+from api_service.problems import not_uploaded
 from api_service.routes import problems
 from api_service.schemas import StatusOut
 from shared.errors import BlobMissingError
@@ -76,5 +75,4 @@ async def finish_upload(document: DocumentDep, services: ServicesDep) -> StatusO
     try:
         return StatusOut.of(await services.presigned.finish(document))
     except BlobMissingError:
-        detail = "The file has not been uploaded yet."
-        raise ProblemError(HTTPStatus.CONFLICT, "not_uploaded", detail) from None
+        raise not_uploaded() from None

@@ -117,6 +117,20 @@ async def test_malformed_log_in_is_a_problem_that_does_not_repeat_the_password(
     assert CANARY not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [("{", "Invalid JSON: EOF while parsing an object at line 1 column 1"), ('{"username": "u"}', "password: Field required")],
+)
+async def test_detail_of_a_malformed_log_in_says_what_is_wrong(
+    anybody: httpx.AsyncClient, body: str, detail: str
+) -> None:
+    # As curl's -d has it, which is read as what it is.
+    answer = await anybody.post(
+        "/auth/login", content=body, headers={"Content-Type": "application/x-www-form-urlencoded"}
+    )
+    assert (answer.status_code, answer.json()["detail"].partition(";")[0]) == (422, detail)
+
+
 async def test_refresh_with_another_field_is_a_problem(anybody: httpx.AsyncClient) -> None:
     answer = await anybody.post("/auth/refresh", json={"refresh_token": "x", "user_id": "y"})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "user_id")

@@ -72,6 +72,13 @@ async def test_folder_s_path_is_normalised(me: Caller, spelling: str) -> None:
     assert (body["folder"], body["documents"]) == ("a/b", 1)
 
 
+@pytest.mark.parametrize("name", ["..", "../..", "\0", "\u200b"])
+async def test_name_of_no_folder_is_not_taken_for_all_of_them(me: Caller, name: str) -> None:
+    path = f"/folders/{quote(name, safe='').replace('.', '%2E')}/insights"
+    for answer in (await me.client.get("/documents", params={"folder": name}), await me.client.get(path)):
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "folder")
+
+
 @pytest.mark.parametrize("root", ["", "/", "%2F", "."])
 async def test_folder_without_a_name_has_all_documents(me: Caller, root: str) -> None:
     await me.document(folder="a")

@@ -8,9 +8,12 @@ from datetime import timedelta
 import httpx
 import pytest
 
+from shared.bootstrap import Backends
 from shared.document import Document, DocumentStatus
+from shared.settings import Settings
 from tests.support.builders import NOW, S
-from tests.support.callers import PATHS, Caller
+from tests.support.callers import PATHS, Caller, calling
+from tests.support.running import serving
 from tests.support.sse import listening
 
 FIELDS = {
@@ -188,3 +191,18 @@ async def test_wait_for_a_document_that_is_deleted_meanwhile_ends_not_found(me: 
 async def test_wait_out_of_range_is_a_problem(me: Caller, wait: str) -> None:
     answer = await ask(me, await me.document(), wait=wait)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "wait")
+
+
+async def test_who_waits_for_many_documents_already_is_answered_at_once(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    settings = stack_settings.model_copy(update={"max_streams_per_user": 1})
+    async with serving(settings) as base_url, calling(base_url, settings, backends) as me:
+        document = await me.document(S.PENDING)
+        asked = {asyncio.create_task(ask(me, document, wait="20")) for _ in range(2)}
+        # Whichever comes second finds the other there.
+        (crowded,), (patient,) = await asyncio.wait(asked, return_when=asyncio.FIRST_COMPLETED)
+        moved = await me.move(document, S.PROCESSING)
+        answers = [crowded.result(), await patient]
+        assert [answer.json()["version"] for answer in answers] == [document.version, moved.version]
+        assert answers[0].headers["retry-after"] == "2"

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from api_service.event_stream import Beginning, Stream
-from api_service.frames import BYE, Encoder
+from api_service.frames import BYE, HEARTBEAT, Encoder
 from api_service.hub import Hub, Listener
 from shared.bootstrap import Backends
 from shared.document import Document
@@ -82,18 +82,21 @@ async def a_large_run(me: Caller) -> None:
 
 
 class LateFeed:
-    """A feed whose first answer arrives late, as one over a network may."""
+    """A feed whose next answer arrives late, as one over a network may."""
 
     def __init__(self, feed: Feed) -> None:
         self._feed = feed
-        self._first = True
+        self.hold()
+
+    def hold(self) -> None:
+        self._next = True
         self.was_read = asyncio.Event()
         self.may_arrive = asyncio.Event()
 
     async def heads(self, owners: Sequence[UUID]) -> Mapping[UUID, FeedHead]:
-        first, self._first = self._first, False
+        late, self._next = self._next, False
         heads = await self._feed.heads(owners)
-        if first:
+        if late:
             self.was_read.set()
             await self.may_arrive.wait()
         return heads
@@ -181,3 +184,20 @@ async def sequence(chunks: AsyncIterator[bytes], *, last: int) -> AsyncIterator[
                 yield seq
                 if seq == last:
                     return
+
+
+async def test_clients_are_not_left_in_silence_while_the_store_does_not_answer(
+    me: Caller, backends: Backends, feed: LateFeed
+) -> None:
+    feed.may_arrive.set()
+    encoder = Encoder(documents=backends.documents)
+    hub = Hub(feed=feed, encoder=encoder, tick_seconds=0.01, heartbeat_seconds=0.05)
+    listener = a_listener(me)
+    await hub.join(listener)
+    feed.hold()
+    running = asyncio.create_task(hub.run())
+    async with asyncio.timeout(30):
+        await feed.was_read.wait()
+        assert [await listener.queue.get() for _ in range(2)] == [HEARTBEAT, HEARTBEAT]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)

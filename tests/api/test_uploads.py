@@ -9,8 +9,10 @@ import httpx
 import pytest
 
 from shared.bootstrap import Backends
+from shared.clock import utc_now
 from shared.document import DocumentStatus
 from shared.settings import Settings
+from tests.support.builders import moves
 from tests.support.documents import docx, pdf
 from tests.support.running import logged_in, serving
 
@@ -96,6 +98,21 @@ async def test_fields_may_come_after_the_files(client: httpx.AsyncClient, backen
     document = await backends.documents.get(UUID(answer.json()["id"]))
     assert document is not None
     assert (document.folder, document.status, document.due_at) == ("in/box", DocumentStatus.UPLOADED, None)
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        # As .NET's HttpClient has it.
+        (b"filename=\"=?utf-8?B?bmHDr3ZlLnR4dA==?=\"; filename*=utf-8''na%C3%AFve.txt", "naïve.txt"),
+        (b"filename*=ISO-8859-1'en'na%EFve.txt", "naïve.txt"),
+        (b"filename*=utf-8''%FF.txt", "\ufffd.txt"),
+    ],
+)
+async def test_name_may_be_given_in_the_extended_form(client: httpx.AsyncClient, given: bytes, name: str) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="file"; ' + given + b"\r\n\r\ntext\r\n--x--\r\n"
+    answer = await client.post("/documents", content=body, headers={"Content-Type": "multipart/form-data; boundary=x"})
+    assert (answer.status_code, answer.json()["items"][0]["filename"]) == (202, name)
 
 
 async def test_names_lose_their_path_and_their_control_characters(client: httpx.AsyncClient) -> None:
@@ -202,6 +219,26 @@ async def test_same_key_with_another_request_is_refused(
     answer = await client.post("/documents", files=parts, data=data, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_mismatch")
     assert len((await client.get("/documents")).json()["items"]) == 1
+
+
+async def test_key_of_a_refused_request_is_good_for_the_mended_one(
+    client: httpx.AsyncClient, backends: Backends
+) -> None:
+    headers = {"Idempotency-Key": uuid4().hex}
+    refused = await client.post("/documents", files={"file": TXT}, data={"process": "maybe"}, headers=headers)
+    assert refused.status_code == 422
+    (left,) = (await client.get("/documents")).json()["items"]
+    document = await backends.documents.get(UUID(left["id"]))
+    assert document is not None
+    # As the sweep does after a while.
+    (change,) = moves(document, DocumentStatus.DELETING)
+    await backends.documents.apply(change)
+    await backends.documents.entomb(change.after, now=utc_now())
+    mended = await client.post("/documents", files={"file": TXT}, headers=headers)
+    assert mended.status_code == 202
+    again = await client.post("/documents", files={"file": TXT}, headers=headers)
+    assert again.json() == mended.json()
+    assert [item["id"] for item in (await client.get("/documents")).json()["items"]] == [mended.json()["id"]]
 
 
 async def test_keys_of_two_users_are_independent(client: httpx.AsyncClient, stranger: httpx.AsyncClient) -> None:

@@ -40,6 +40,13 @@ def linked(kind: str, target: str, *, count: int = 1, mode: str = "Internal") ->
     return with_parts({_LINKS: f'<Relationships xmlns="{space}">{link * count}</Relationships>'.encode()})
 
 
+def thousand_headers() -> bytes:
+    """Return a DOCX with a thousand links to a long header."""
+    header = documents.docx(body_xml=HELLO * 20_000)
+    links = parts_of(linked("header", "header1.xml", count=1_000))[_LINKS]
+    return with_parts({_LINKS: links, "word/header1.xml": parts_of(header)[_MAIN]})
+
+
 def with_declaration(declaration: str) -> bytes:
     """Return a DOCX whose package relationships start with a document type declaration."""
     links = parts_of(documents.docx(["Hello"]))["_rels/.rels"].partition(b"?>")[2]

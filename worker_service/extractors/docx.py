@@ -128,7 +128,8 @@ class _Package:
         main = next((name for kind, name in self._roots if kind == _MAIN and name in self._parts), None)
         if main is None:
             raise CorruptError("The file is a zip archive, but not a Word document.")
-        self._links = [(_MAIN, main), *self._related(main)]
+        # Each once: a thousand links to one header are no thousand headers.
+        self._links = list(dict.fromkeys([(_MAIN, main), *self._related(main)]))
         self.has_chunks = any(kind == _CHUNK for kind, _ in self._links)
 
     def properties(self) -> dict[str, str | None]:
