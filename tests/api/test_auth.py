@@ -119,7 +119,10 @@ async def test_malformed_log_in_is_a_problem_that_does_not_repeat_the_password(
 
 @pytest.mark.parametrize(
     ("body", "detail"),
-    [("{", "Invalid JSON: EOF while parsing an object at line 1 column 1"), ('{"username": "u"}', "password: Field required")],
+    [
+        ("{", "Invalid JSON: EOF while parsing an object at line 1 column 1"),
+        ('{"username": "u"}', "password: Field required"),
+    ],
 )
 async def test_detail_of_a_malformed_log_in_says_what_is_wrong(
     anybody: httpx.AsyncClient, body: str, detail: str
