@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import sys
+from contextlib import suppress
 from types import FrameType
 
 import uvicorn
@@ -19,6 +21,8 @@ from shared.process import run_service
 from shared.settings import Settings
 
 _STOP_SECONDS = 10
+# From malloc.h of the GNU C library.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 class Server(uvicorn.Server):
@@ -57,7 +61,20 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     )
 
 
+def keep_files_apart() -> None:
+    """Have files lie in memory of their own, which grows without a copy and goes back to the system whole.
+
+    By itself the GNU C library does so only until it has freed the first of 10 MB; what comes later leaves holes in its
+    heap. The C libraries of other systems have no such call.
+    """
+    with suppress(AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 2**20)
+        mallopt(_M_TRIM_THRESHOLD, 2**24)
+
+
 def main() -> int:
+    keep_files_apart()
     return run_service("api", serve, run=uvloop.run)
 
 

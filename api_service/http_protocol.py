@@ -1,13 +1,16 @@
-"""uvicorn's fast HTTP protocol with limits on a request's head, which httptools itself does not have: size and time."""
+"""uvicorn's fast HTTP protocol with limits it lacks: a head's size and time, and how much of a body it holds."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import ClassVar
 
+from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 _MAX_HEAD_BYTES = 65_536
+_READ_BYTES = 262_144
+_FIRST_READ_BYTES = 16_384
 _CLOSING = "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 _TOO_LARGE = f"HTTP/1.1 431 Request Header Fields Too Large{_CLOSING}".encode()
 _TOO_SLOW = f"HTTP/1.1 408 Request Timeout{_CLOSING}".encode()
@@ -17,11 +20,13 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     """Closes a connection whose request line and headers do not end within 64 KiB, or not in time.
 
     The time begins with the connection, or with the first byte of a further request; between two requests counts
-    uvicorn's own keep-alive.
+    uvicorn's own keep-alive. Of a body no more is held than one read brings: the rest waits in the kernel, or with the
+    client, until the application asks for it.
     """
 
     head_seconds: ClassVar[float] = 20.0
 
+    body_bytes = 0
     _head_bytes = 0
     _in_head = True
     _between = False
@@ -29,6 +34,8 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        transport.set_protocol(_Reader(self))
+        self.flow = _Flow(transport, self)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -36,7 +43,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
-        self._head_bytes = 0
+        self._head_bytes = self.body_bytes = 0
         self._in_head, self._between = True, False
         self._expect_head()
         super().on_message_begin()
@@ -45,6 +52,19 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         self._in_head = False
         self._head_arrived()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self.body_bytes += len(body)
+        # Empty bytes become what is added to them; uvicorn's bytearray copies it, and once more to hand it over.
+        if not self.cycle.body:
+            self.cycle.body = b""  # type: ignore[assignment]
+        super().on_body(body)
+        self.flow.pause_reading()
+
+    @property
+    def has_unread_body(self) -> bool:
+        current: RequestResponseCycle | None = self.cycle
+        return current is not None and bool(current.body) and not current.response_complete
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -57,10 +77,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             # Nobody reads the body of an answered request: what is left of it gets the time of a head.
             self._expect_head()
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, data: bytes | memoryview) -> None:
         if self._in_head or self._between:
             self._expect_head()
-        super().data_received(data)
+        super().data_received(data)  # type: ignore[arg-type]  # httptools takes either
         # Counted afterwards: what came with the end of the head is the body's.
         if self._in_head and not self.transport.is_closing():
             self._head_bytes += len(data)
@@ -91,3 +111,43 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         if not self.transport.is_closing():
             self.transport.write(answer)
             self.transport.close()
+
+
+class _Flow(FlowControl):
+    """Reads on only when the application wants more than is there; uvicorn, whenever it asks for what is there."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: LimitedHttpProtocol) -> None:
+        super().__init__(transport)
+        self._protocol = protocol
+
+    def resume_reading(self) -> None:
+        if not self._protocol.has_unread_body:
+            super().resume_reading()
+
+
+class _Reader(asyncio.BufferedProtocol):
+    """Decides how much a read may bring: of a body's beginning little, as many may wait with theirs; then much.
+
+    All connections share one buffer, as what is in it is parsed before the next read.
+    """
+
+    _buffer: ClassVar[memoryview] = memoryview(bytearray(_READ_BYTES))
+
+    def __init__(self, protocol: LimitedHttpProtocol) -> None:
+        self._protocol = protocol
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        begins = self._protocol.body_bytes <= HIGH_WATER_LIMIT
+        return self._buffer[:_FIRST_READ_BYTES] if begins else self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._protocol.data_received(self._buffer[:nbytes])
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._protocol.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._protocol.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._protocol.resume_writing()

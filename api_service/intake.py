@@ -56,7 +56,7 @@ class Upload:
         if part.is_file:
             self.files.append((part.filename, part.sha256))
         else:
-            self.fields[part.name] = part.data.decode(errors="replace")
+            self.fields[part.name] = part.data.getvalue().decode(errors="replace")
 
     @property
     def request_hash(self) -> str:
@@ -166,7 +166,7 @@ class Intake:
             owner=owner,
             filename=filename,
             folder="",
-            content_type=content_type_of(filename, bytes(part.data[:_SNIFFED_BYTES])),
+            content_type=content_type_of(filename, part.beginning(_SNIFFED_BYTES)),
             size=part.size,
             sha256=part.sha256,
             blob_key=f"{blob_prefix(owner, document_id)}original",

@@ -8,6 +8,7 @@ import re
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from io import BytesIO
 from urllib.parse import unquote
 
 from python_multipart.exceptions import FormParserError
@@ -34,7 +35,7 @@ class Part:
     filename: str | None
     max_bytes: int
     size: int = 0
-    data: bytearray = field(default_factory=bytearray)
+    data: BytesIO = field(default_factory=BytesIO)
     _digest: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     @property
@@ -49,13 +50,16 @@ class Part:
     def sha256(self) -> str:
         return self._digest.hexdigest()
 
-    def feed(self, chunk: bytes) -> None:
+    def beginning(self, max_bytes: int) -> bytes:
+        return bytes(self.data.getbuffer()[:max_bytes])
+
+    def feed(self, chunk: memoryview) -> None:
         self.size += len(chunk)
         self._digest.update(chunk)
         if self.too_large:
-            self.data.clear()
+            self.data = BytesIO()
         else:
-            self.data += chunk
+            self.data.write(chunk)
 
 
 class _Assembler:
@@ -100,7 +104,7 @@ class _Assembler:
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         assert self._part is not None
-        self._part.feed(data[start:end])
+        self._part.feed(memoryview(data)[start:end])
 
     def on_part_end(self) -> None:
         assert self._part is not None
@@ -159,13 +163,13 @@ async def begun(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> tuple[A
     longer than `idle_seconds`.
     """
     clock = asyncio.get_running_loop().time
-    beginning, ends_at = bytearray(), clock() + idle_seconds
+    beginning, ends_at = b"", clock() + idle_seconds
     while len(beginning) < _BEGINNING_BYTES:
         chunk = await next_chunk(chunks, max(0.0, ends_at - clock()))
         if chunk is None:
-            return _again(bytes(beginning), chunks), True
+            return _again(beginning, chunks), True
         beginning += chunk
-    return _again(bytes(beginning), chunks), False
+    return _again(beginning, chunks), False
 
 
 async def _again(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from io import BytesIO
 from typing import Protocol
 from uuid import UUID
 
@@ -68,7 +69,7 @@ class Pingable(Protocol):
 
 
 class BlobStore(Pingable, Protocol):
-    async def put(self, key: str, body: bytes | bytearray, *, content_type: str, sha256: str | None = None) -> None:
+    async def put(self, key: str, body: bytes | BytesIO, *, content_type: str, sha256: str | None = None) -> None:
         """Store an object; with its `sha256` (hexadecimal), only if that is what arrives."""
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -35,13 +36,16 @@ class S3BlobStore:
         with translated("S3"):
             await self._client.head_bucket(Bucket=self._bucket)
 
-    async def put(self, key: str, body: bytes | bytearray, *, content_type: str, sha256: str | None = None) -> None:
+    async def put(self, key: str, body: bytes | BytesIO, *, content_type: str, sha256: str | None = None) -> None:
         checksum = {"ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()} if sha256 else {}
+        # A file is sent piece by piece; bytes the client would copy twice as a whole. A file of bytes shares them.
+        file = body if isinstance(body, BytesIO) else BytesIO(body)
+        file.seek(0)
         with translated("S3"):
             await self._client.put_object(
                 Bucket=self._bucket,
                 Key=key,
-                Body=body,  # type: ignore[arg-type]  # botocore takes a bytearray too, and a copy costs 10 MB
+                Body=file,
                 ContentType=content_type,
                 **checksum,  # type: ignore[arg-type]
             )

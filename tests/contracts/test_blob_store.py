@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from io import BytesIO
 from uuid import uuid4
 
 import httpx
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from shared.bootstrap import Backends, open_backends
 from shared.errors import BackendUnavailableError, BlobMissingError, TooLargeError
@@ -22,8 +25,33 @@ def store() -> str:
 
 async def test_bytes_come_back_as_they_went_in(backends: Backends) -> None:
     key, body = f"o/{uuid4()}/original", bytes(range(256)) * 1000
-    await backends.blobs.put(key, bytearray(body), content_type="application/pdf")
+    await backends.blobs.put(key, body, content_type="application/pdf")
     assert await backends.blobs.get(key) == body
+
+
+async def test_file_is_stored_from_its_beginning_wherever_it_stands(backends: Backends) -> None:
+    key, file = f"o/{uuid4()}/original", BytesIO()
+    file.write(b"written to its end")
+    await backends.blobs.put(key, file, content_type="text/plain")
+    assert await backends.blobs.get(key) == b"written to its end"
+
+
+async def test_file_is_sent_whole_again_after_a_failure(stack_settings: Settings) -> None:
+    bodies = []
+
+    async def fail_once(request: web.Request) -> web.Response:
+        bodies.append(await request.read())
+        return web.Response(status=503 if len(bodies) == 1 else 200)
+
+    server = TestServer(web.Application(client_max_size=10_000_000))
+    server.app.router.add_put("/{key:.*}", fail_once)
+    body = bytes(range(256)) * 10_000
+    async with (
+        server,
+        open_backends(stack_settings.model_copy(update={"aws_endpoint_url": str(server.make_url(""))})) as backends,
+    ):
+        await backends.blobs.put("k", BytesIO(body), content_type="text/plain")
+    assert bodies == [body, body]
 
 
 async def test_bytes_that_do_not_match_their_hash_are_not_stored(backends: Backends) -> None:
