@@ -21,7 +21,7 @@ _MAX_FIELD_BYTES = 8_192
 _MAX_FIELDS = 20
 # A client that sends slower than this, over all, holds a slot that others wait for.
 _MIN_BYTES_PER_SECOND = 16_384
-# As much as the server reads of a body before anybody asks for it.
+# What has to come of a body before it takes a slot. One that has come whole by then is small.
 _BEGINNING_BYTES = 65_536
 _EXTENDED_NAME = re.compile(rb";\s*filename\*=(utf-8|iso-8859-1)'[^']*'([^\s;]+)", re.IGNORECASE)
 _FILE_FIELDS = frozenset({"file", "files"})
