@@ -54,6 +54,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        if self.cycle.response_complete:
+            # Read and thrown away, so that the client gets round to reading its answer.
+            return
         self.body_bytes += len(body)
         # Empty bytes become what is added to them; uvicorn's bytearray copies it, and once more to hand it over.
         if not self.cycle.body:

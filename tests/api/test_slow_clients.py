@@ -134,3 +134,10 @@ async def test_body_that_goes_on_after_its_answer_ends_in_time(
         async with asyncio.timeout(10):
             assert await reader.read() == b""
         writer.close()
+
+
+async def test_rest_of_a_refused_body_is_read_so_that_its_client_gets_the_answer(stack_settings: Settings) -> None:
+    async with serving(stack_settings) as base_url, httpx.AsyncClient(base_url=base_url, timeout=10) as client:
+        for _ in range(2):
+            answer = await client.post("/api/v1/documents", files={"file": ("a.txt", b"x" * 9_000_000, "text/plain")})
+            assert answer.status_code == 401
