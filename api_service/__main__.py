@@ -51,6 +51,7 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         http=LimitedHttpProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,
