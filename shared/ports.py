@@ -119,7 +119,9 @@ class DocumentStore(Pingable, Protocol):
         """Store a new document; False when its id exists."""
         ...
 
-    async def get(self, document_id: UUID) -> Document | None: ...
+    async def get(self, document_id: UUID, *, owner: UUID | None = None) -> Document | None:
+        """With its likely `owner`, who meant to move it: a store may read at once what the move needs as well."""
+        ...
 
     async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:
         """The document as its owner may see it: None when it is another's or being deleted."""

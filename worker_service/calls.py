@@ -87,6 +87,7 @@ class Calls:
     profile: str = "default"
     fingerprint: str = ""
     asked: list[str] = field(default_factory=list, repr=False, compare=False)
+    closed: list[Call] = field(default_factory=list, repr=False, compare=False)
     # Calls of one document may run side by side, but each is weighed against all before it.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
@@ -106,7 +107,7 @@ class Calls:
 
     async def usage(self, keys: Collection[str]) -> Usage:
         """What these of the questions that were asked have cost the run, over all its claims."""
-        run = [call for call in await self._run() if call.call_key in keys]
+        run = [call for call in await self._closed(keys) if call.call_key in keys]
         made = [call for call in run if call.state is not CallState.CACHED]
         unpriced = any(call.cost_micro_usd is None and call.state is not CallState.AMBIGUOUS for call in made)
         return Usage(
@@ -116,6 +117,11 @@ class Calls:
             cost_usd=None if unpriced else sum(call.cost_micro_usd or 0 for call in made) / 1_000_000,
             cached=bool(run) and not made,
         )
+
+    async def _closed(self, keys: Collection[str]) -> list[Call]:
+        """The run's calls under these keys, from the ledger unless all of them were made under this claim."""
+        here = {call.call_key for call in self.closed}
+        return self.closed if self.document.first_claimed and here.issuperset(keys) else await self._run()
 
     def _own(self, question: Question) -> Question:
         key = hashlib.sha256(f"{self.fingerprint}{question.key}".encode()).hexdigest()
@@ -155,7 +161,9 @@ class Calls:
             return None
         now = self.clock()
         noted = replace(self._intent(question), state=CallState.CACHED, cost_micro_usd=0, ended_at=now, until=now)
-        await self.ledger.reuse(replace(noted, reserved_micro_usd=0), saved=kept)
+        noted = replace(noted, reserved_micro_usd=0)
+        await self.ledger.reuse(noted, saved=kept)
+        self.closed.append(noted)
         _log.info("llm.reused", model=question.model, saved_micro_usd=kept.cost_micro_usd)
         return kept
 
@@ -218,11 +226,13 @@ class Calls:
     async def _settle(self, call: Call, keep: StoredAnswer | None = None) -> None:
         for tries_left in range(_SETTLE_TRIES - 1, -1, -1):
             try:
-                return await self.ledger.settle(call, keep=keep, replace=self.document.force)
+                await self.ledger.settle(call, keep=keep, replace=self.document.force)
             except BackendUnavailableError:
                 if not tries_left:
                     raise
-            await asyncio.sleep(_SETTLE_PAUSE_SECONDS)
+                await asyncio.sleep(_SETTLE_PAUSE_SECONDS)
+            else:
+                return self.closed.append(call)
         return None
 
 

@@ -23,7 +23,7 @@ from shared.errors import (
     OverdueError,
 )
 from shared.ports import Delivery, DocumentStore, MessageSource
-from worker_service.deliveries import in_groups, read, settle
+from worker_service.deliveries import in_groups, owner_of, read, settle
 from worker_service.disposition import Ack, Disposition, Fail, Retry, decide, judge
 from worker_service.pipeline import Pipeline
 
@@ -56,7 +56,7 @@ class Handler:
         with log.bound(document_id=str(message.document_id), trace_id=log.trace_id_of(message.traceparent)):
             held: Document | None = None
             try:
-                document = await self.documents.get(message.document_id)
+                document = await self.documents.get(message.document_id, owner=owner_of(delivery))
                 verdict = judge(document, message, now=self.clock(), max_attempts=self.max_attempts)
                 if isinstance(verdict, Fail):
                     held = document

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
+from uuid import UUID
 
 from pydantic import ValidationError
 
@@ -48,6 +49,12 @@ def in_groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
     named = sorted((one for one in deliveries if one.group), key=lambda one: one.group or "")
     alone = [[one] for one in deliveries if not one.group]
     return [list(group) for _, group in groupby(named, key=lambda one: one.group)] + alone
+
+
+def owner_of(delivery: Delivery) -> UUID | None:
+    """Whose document it probably is, where a group is one of an owner's lanes: `<owner>#<lane>`."""
+    owner, _, lane = (delivery.group or "").partition("#")
+    return UUID(owner) if lane else None
 
 
 def of_event(event: Mapping[str, Any]) -> dict[str, Delivery]:

@@ -97,11 +97,10 @@ class Pipeline:
         key = f"{document.prefix}text-{document.run}-{document.fence}.txt"
         await self.blobs.put(key, work.text.encode(), content_type="text/plain; charset=utf-8")
         try:
-            # The heartbeat has moved the lease on meanwhile: renew it rather than write the old one back.
             document = await self.move(
                 document,
                 DocumentStatus.ANALYZING,
-                lease=self._lease(),
+                lease=self._renewed(document),
                 pages=work.extraction.pages,
                 words=work.extraction.words,
                 title=work.extraction.title,
@@ -126,6 +125,15 @@ class Pipeline:
             profile=work.choice.label,
             fingerprint=work.fingerprint,
         )
+
+    def _renewed(self, document: Document) -> Lease | None:
+        """None to keep the lease of a claim that had no heartbeat yet: another place in the due index is a write.
+
+        Later it is renewed rather than written back as it was. A beat at this very moment would be taken back, and two
+        thirds of the lease be left.
+        """
+        first_beat = document.updated_at + timedelta(seconds=self.lease_seconds / 3)
+        return self._lease() if self.clock() >= first_beat else None
 
     def _lease(self) -> Lease:
         return Lease(holder=self.holder, until=self.clock() + timedelta(seconds=self.lease_seconds))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 _CLAIM = ("queue.receive", "documents.get", "documents.apply processing")
-_CALL = ("ledger.begin", "ledger.settle", "ledger.calls")
+_CALL = ("ledger.begin", "ledger.settle")
 _ANALYSIS = ("blobs.put text", "documents.apply analyzing", *_CALL, "documents.apply completed", "queue.delete")
 _CALLER = ("accounts.user", "documents.find")
 _SEND = ("queue.send", "documents.postpone")

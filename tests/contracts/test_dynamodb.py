@@ -21,10 +21,12 @@ from shared.adapters.dynamodb.table import Client, open_client
 from shared.bootstrap import Backends, open_backends, provision
 from shared.document import Document, DocumentStatus
 from shared.errors import BackendUnavailableError
+from shared.ledger import Admission
 from shared.lists import ListFilter
 from shared.settings import Settings
 from tests.contracts.lossy_proxy import LossyProxy
 from tests.contracts.paths import stored
+from tests.contracts.test_call_ledger import answer_of, begin, call_for, done, erase, kept, paid, settle
 from tests.support.builders import NOW, move, new_document
 from tests.support.running import until
 
@@ -84,6 +86,54 @@ async def test_move_is_one_read_and_one_transaction_however_many_the_process_mak
     proxy.seen.clear()
     await asyncio.gather(*(proxied.documents.apply(move(document, S.PENDING)) for document in uploads))
     assert proxy.seen == {"GetItem": 20, "TransactWriteItems": 20}
+
+
+async def test_claim_is_one_read_and_one_transaction(proxied: Backends, proxy: LossyProxy) -> None:
+    pending = await stored(proxied, S.PENDING)
+    proxy.seen.clear()
+    assert await proxied.documents.get(pending.id, owner=pending.owner) == pending
+    await proxied.documents.apply(move(pending, S.PROCESSING))
+    assert proxy.seen == {"BatchGetItem": 1, "TransactWriteItems": 1}
+
+
+async def test_wrong_guess_of_an_owner_is_only_a_guess(proxied: Backends) -> None:
+    pending = await stored(proxied, S.PENDING)
+    assert await proxied.documents.get(pending.id, owner=uuid4()) == pending
+    await proxied.documents.apply(move(pending, S.PROCESSING))
+    assert [event.seq for event in await proxied.feed.events(pending.owner, after=0, limit=9)] == [1, 2, 3]
+
+
+async def test_move_that_finds_another_process_before_it_is_told_where_the_feed_ends(
+    backends: Backends, proxied: Backends, proxy: LossyProxy
+) -> None:
+    mine = await stored(backends, S.PENDING)
+    await proxied.documents.get(mine.id, owner=mine.owner)
+    await stored(backends, S.PENDING, new_document(owner=mine.owner))
+    proxy.seen.clear()
+    await proxied.documents.apply(move(mine, S.PROCESSING))
+    assert proxy.seen == {"TransactWriteItems": 2}
+    assert [event.seq for event in await backends.feed.events(mine.owner, after=0, limit=9)] == [1, 2, 3, 4, 5]
+
+
+async def test_paid_call_is_two_requests(proxied: Backends, proxy: LossyProxy) -> None:
+    call = call_for(await stored(proxied, S.ANALYZING))
+    proxy.seen.clear()
+    await begin(proxied, call, limit=1_000)
+    await settle(proxied, done(call), answer_of(call))
+    assert proxy.seen == {"TransactWriteItems": 2}
+    assert await kept(proxied, call) == answer_of(call)
+
+
+async def test_answer_is_erased_with_its_document_while_another_one_asks_anew(backends: Backends) -> None:
+    owner = uuid4()
+    first, second = [await stored(backends, S.ANALYZING, new_document(owner=owner)) for _ in range(2)]
+    call, again = await paid(backends, first), call_for(second)
+    await begin(backends, again, force=True)
+    await erase(backends, first)
+    assert await kept(backends, call) is None
+    assert await begin(backends, call_for(second)) is Admission.IN_FLIGHT
+    await settle(backends, done(again), answer_of(again), force=True)
+    assert await kept(backends, again) == answer_of(again)
 
 
 async def test_insert_whose_reply_is_lost_is_recognised(proxied: Backends, proxy: LossyProxy) -> None:

@@ -14,6 +14,7 @@ from shared.adapters.dynamodb.expressions import (
     NEW,
     STORED,
     Item,
+    Key,
     Request,
     Values,
     delete,
@@ -23,7 +24,7 @@ from shared.adapters.dynamodb.expressions import (
     update,
 )
 from shared.adapters.dynamodb.idempotency import keeping
-from shared.adapters.dynamodb.ledger import forget_calls
+from shared.adapters.dynamodb.ledger_erasure import forget_calls
 from shared.adapters.dynamodb.moves import MoveTransaction, check
 from shared.adapters.dynamodb.table import BATCH_GET_KEYS, CanceledError, Table, pauses
 from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
@@ -45,6 +46,8 @@ class DynamoDBDocumentStore:
     def __init__(self, *, table: Table) -> None:
         self._table = table
         self._turns: WeakValueDictionary[UUID, asyncio.Lock] = WeakValueDictionary()
+        # Read together with a document, for its owner's next move. The table refuses one that is old.
+        self._heads_ahead: dict[UUID, FeedHead] = {}
 
     async def ping(self) -> None:
         await self._table.get(items.key("PING", "PING"))
@@ -54,8 +57,9 @@ class DynamoDBDocumentStore:
         # The client tries again by itself after a lost reply: then what is there is this very document.
         return await self._table.put(put(values, condition=NEW)) or await self.get(document.id) == document
 
-    async def get(self, document_id: UUID) -> Document | None:
-        stored = await self._table.get(items.document_key(document_id))
+    async def get(self, document_id: UUID, *, owner: UUID | None = None) -> Document | None:
+        key = items.document_key(document_id)
+        stored = await (self._with_head(key, owner) if owner else self._table.get(key))
         return items.document_from(stored) if stored else None
 
     async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:
@@ -90,7 +94,7 @@ class DynamoDBDocumentStore:
         return Holdings(documents=len(kept), size_bytes=sum(one.size for one in documents if one.status != S.DELETING))
 
     async def history(self, document_id: UUID) -> list[HistoryEntry]:
-        return [items.history_from(stored) for stored in await self._history(document_id)]
+        return [entry for stored in await self._history(document_id) for entry in items.history_in(stored)]
 
     async def apply(self, *changes: Change, remember: IdempotencyRecord | None = None) -> None:
         check(changes)
@@ -102,8 +106,9 @@ class DynamoDBDocumentStore:
             await self._apply(owner, changes, answer)
 
     async def _apply(self, owner: UUID, changes: Sequence[Change], answer: Request | None) -> None:
-        for pause in pauses():
-            transaction = MoveTransaction(changes=changes, head=await self._head(owner), answer=answer)
+        head = self._heads_ahead.pop(owner, None) or await self._head(owner)
+        for tried, pause in enumerate(pauses()):
+            transaction = MoveTransaction(changes=changes, head=head, answer=answer)
             try:
                 await self._table.transact(*transaction.actions())
             except CanceledError as exc:
@@ -111,10 +116,13 @@ class DynamoDBDocumentStore:
                     return await self._recognise(changes)
                 if transaction.answered_by_another(exc.codes):
                     raise KeyTakenError from exc
+                head = transaction.head_found_by(exc)
             else:
                 return None
-            # Another process was faster and has taken the number.
-            await asyncio.sleep(pause)
+            # Another process was faster and has taken the number. In a crowd, the next one is as good as taken too.
+            if head is None or tried:
+                await asyncio.sleep(pause)
+                head = await self._head(owner)
         raise BackendUnavailableError("DynamoDB: too many moves of one owner at the same time.")
 
     async def postpone(self, document: Document, *, due_at: datetime) -> None:
@@ -174,12 +182,12 @@ class DynamoDBDocumentStore:
         stored = await self.get(document.id)
         if stored is None or stored.status is not S.DELETING:
             return
-        history = [plain(stored) for stored in await self._history(document.id)]
+        history = await self._history(document.id)
         erased = dict.fromkeys(("filename", "folder", "reason", "error_code", "error_detail"))
-        for entry in history:
-            await self._table.update(update(items.event_key(document.owner, entry["seq"]), erased, condition=STORED))
-        for entry in history:
-            await self._table.delete(delete(items.history_key(document.id, entry["version"]), condition=STORED))
+        for key in (key for entry in history for key in items.event_keys(entry, document.owner)):
+            await self._table.update(update(key, erased, condition=STORED))
+        for version in (plain(entry)["version"] for entry in history):
+            await self._table.delete(delete(items.history_key(document.id, version), condition=STORED))
         await forget_calls(self._table, document.owner, document.id)
         due_at = now + TOMBSTONE_KEPT_FOR
         await self._put_off(
@@ -234,6 +242,13 @@ class DynamoDBDocumentStore:
             KeyConditionExpression="PK = :document AND begins_with(SK, :history)",
         )
         return await self._table.query(request)
+
+    async def _with_head(self, key: Key, owner: UUID) -> Item | None:
+        """A document and, for the move that comes next, the feed head of its owner."""
+        found = {plain(one)["SK"]: one for one in await self._table.get_many([key, items.head_key(owner)])}
+        if head := found.get(items.HEAD):
+            self._heads_ahead[owner] = items.head_from(head)
+        return found.get(items.DOCUMENT)
 
     async def _head(self, owner: UUID) -> FeedHead | None:
         stored = await self._table.get(items.head_key(owner))

@@ -20,6 +20,8 @@ Request = dict[str, Any]
 
 NEW = "attribute_not_exists(PK)"
 STORED = "attribute_exists(PK)"
+# Merged into a request of a transaction: the item that refuses it comes back with the refusal, instead of by a read.
+SHOWN: Request = {"ReturnValuesOnConditionCheckFailure": "ALL_OLD"}
 
 _NAME = re.compile(r"#(\w+)")
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 import zlib
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from shared.adapters.dynamodb.expressions import Item, Key, Value, Values, iso, plain
 from shared.analysis import Report, RunOptions
-from shared.document import Change, Document, DocumentStatus, Failure, HistoryEntry, Lease
+from shared.document import Change, Document, DocumentStatus, Failure, HistoryEntry, Lease, blob_prefix
 from shared.events import DELETED, FEED_KEPT_FOR, FeedEvent, FeedHead
 
+DOCUMENT = "M"
+HEAD = "HEAD"
 # One partition, so that a sweep is one request, idle ones included. It takes about 1,000 writes a second, which is
 # some 200 documents a second; another shard for every so many more.
 DUE_SHARD = "0"
@@ -24,10 +27,11 @@ LIST_INDEX = "list"
 
 # fmt: off
 _PLAIN = (
-    "filename", "folder", "content_type", "size", "sha256", "blob_key", "version", "run", "attempt", "send", "fence",
-    "pages", "words", "title", "author", "text_key", "force",
+    "filename", "folder", "content_type", "size", "sha256", "version", "run", "attempt", "send", "fence",
+    "pages", "words", "title", "author", "force",
 )
 # fmt: on
+_BLOBS = ("blob_key", "text_key")
 _IDS = ("owner", "write_id")
 _TIMES = ("created_at", "updated_at")
 # Time to live must not be faster than those who raise the floor of a feed, even after some days without a worker.
@@ -46,7 +50,7 @@ def key(partition: str, sort: str) -> Key:
 
 
 def document_key(document_id: UUID) -> Key:
-    return key(f"D#{document_id}", "M")
+    return key(f"D#{document_id}", DOCUMENT)
 
 
 def id_in(values: dict[str, Any]) -> UUID:
@@ -58,7 +62,7 @@ def history_key(document_id: UUID, version: int) -> Key:
 
 
 def head_key(owner: UUID) -> Key:
-    return key(f"F#{owner}", "HEAD")
+    return key(f"F#{owner}", HEAD)
 
 
 def event_key(owner: UUID, seq: int) -> Key:
@@ -86,6 +90,8 @@ def document_values(document: Document) -> dict[str, Value | None]:
     deleting = document.status is DocumentStatus.DELETING
     return {
         **{name: getattr(document, name) for name in (*_PLAIN, *_IDS, *_TIMES)},
+        # An item is paid for by the kilobyte: what every key begins with is not kept in each.
+        **{name: _within(document.prefix, getattr(document, name)) for name in _BLOBS},
         **due_values(document.id, document.due_at),
         "status": document.status,
         "authored_at": document.authored_at,
@@ -102,15 +108,17 @@ def document_values(document: Document) -> dict[str, Value | None]:
 
 def document_from(stored: Item) -> Document:
     values = plain(stored)
+    document_id, owner = id_in(values), UUID(values["owner"])
     facts: dict[str, Any] = {
         **{name: values.get(name) for name in _PLAIN},
+        **{name: _under(blob_prefix(owner, document_id), values.get(name)) for name in _BLOBS},
         **{name: UUID(values[name]) for name in _IDS},
         **{name: datetime.fromisoformat(values[name]) for name in _TIMES},
     }
     holder, code, report = values.get("lease_holder"), values.get("failure_code"), values.get("report")
     options = values.get("options")
     return Document(
-        id=id_in(values),
+        id=document_id,
         status=DocumentStatus(values["status"]),
         **facts,
         due_at=datetime.fromisoformat(values["due_at"]) if "due_at" in values else None,
@@ -122,25 +130,57 @@ def document_from(stored: Item) -> Document:
     )
 
 
-def history_values(change: Change, seq: int) -> dict[str, Value | None]:
-    """A history entry. It keeps its event's `seq`, so that a deletion finds the event."""
+def _within(prefix: str, blob_key: str | None) -> str | None:
+    return blob_key and blob_key.removeprefix(prefix)
+
+
+def _under(prefix: str, name: str | None) -> str | None:
+    # A tombstone's is empty.
+    return name and f"{prefix}{name}"
+
+
+def history_values(changes: Sequence[Change], seq: int) -> dict[str, Value | None]:
+    """The entries of one transaction as one item, because each item is paid for; the last one by attributes.
+
+    It keeps the `seq` of the last one's event, so that a deletion finds their events.
+    """
+    *earlier, last = [_entry_values(change) for change in changes]
+    after = changes[-1].after
+    packed_earlier = packed(earlier) if earlier else None
+    return {**history_key(after.id, after.version), **last, "seq": seq, "earlier": packed_earlier}
+
+
+def history_in(stored: Item) -> list[HistoryEntry]:
+    values = plain(stored)
+    return [_entry_from(one) for one in (*_earlier(values), values)]
+
+
+def event_keys(stored: Item, owner: UUID) -> list[Key]:
+    """Of a history item's events."""
+    values = plain(stored)
+    last: int = values["seq"]
+    return [event_key(owner, seq) for seq in range(last - len(_earlier(values)), last + 1)]
+
+
+def _earlier(values: dict[str, Any]) -> list[dict[str, Any]]:
+    return unpacked(values["earlier"]) if "earlier" in values else []
+
+
+def _entry_values(change: Change) -> dict[str, Value | None]:
     entry = change.entry
     return {
-        **history_key(change.after.id, entry.version),
         "from_status": change.before.status,
         "to_status": change.after.status,
         "version": entry.version,
-        "at": entry.at,
+        "at": iso(entry.at),
         "run": entry.run,
         "attempt": entry.attempt,
         "fence": entry.fence,
         "reason": entry.reason,
-        "seq": seq,
     }
 
 
-def history_from(stored: Item) -> HistoryEntry:
-    values = plain(stored)
+def _entry_from(values: dict[str, Any]) -> HistoryEntry:
     return HistoryEntry(
         version=values["version"],
         previous=DocumentStatus(values["from_status"]),

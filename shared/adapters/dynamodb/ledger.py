@@ -13,13 +13,13 @@ from shared import log
 from shared.adapters.dynamodb import items, ledger_items
 from shared.adapters.dynamodb.expressions import (
     NEW,
+    SHOWN,
     STORED,
     Item,
     Request,
     Values,
     add,
     check,
-    delete,
     expressed,
     item,
     plain,
@@ -34,8 +34,9 @@ from shared.ledger import Admission, Call, CallState, DayUsage, StoredAnswer
 _log = log.get(__name__)
 
 _HELD = "#fence = :fence AND #status = :analyzing"
+_MINE = "#intent_id = :id"
 # Time to live deletes late: who is expired is not there.
-_FREE = "attribute_not_exists(PK) OR #expires_at <= :now"
+_UNKEPT = "(attribute_not_exists(#expires_at) OR #expires_at <= :now)"
 _CLOSED = {CallState.DONE, CallState.ERROR}
 
 
@@ -44,12 +45,12 @@ class DynamoDBCallLedger:
         self._table = table
 
     async def answer(self, owner: UUID, call_key: str, *, now: datetime) -> StoredAnswer | None:
-        stored = await self._table.get(ledger_items.answer_key(owner, call_key))
-        answer = ledger_items.answer_from(stored) if stored else None
-        return answer if answer and answer.expires_at > now else None
+        stored = await self._table.get(ledger_items.question_key(owner, call_key))
+        return _live_answer(stored, now=now)
 
     async def calls(self, document_id: UUID, *, run: int) -> list[Call]:
-        found = [ledger_items.call_from(one) for one in await _rows(self._table, document_id, run=run)]
+        rows = ledger_items.rows_request(document_id, run=run)
+        found = [ledger_items.call_from(one) for one in await self._table.query(rows)]
         return sorted(found, key=lambda call: (call.started_at, call.id))
 
     async def usage(self, owner: UUID | None, *, since: date, until: date) -> list[DayUsage]:
@@ -69,8 +70,9 @@ class DynamoDBCallLedger:
             try:
                 await self._table.transact(*actions.values())
             except CanceledError as exc:
-                refused = {name for name, code in zip(actions, exc.codes, strict=True) if code == REFUSED}
-                if (admission := await self._refusal(call, refused)) is not None:
+                met = zip(actions, exc.codes, exc.found, strict=True)
+                refused = {name: found or {} for name, code, found in met if code == REFUSED}
+                if (admission := await self._refusal(call, refused, replace=replace)) is not None:
                     return admission
             else:
                 return Admission.ACCEPTED
@@ -79,9 +81,9 @@ class DynamoDBCallLedger:
 
     async def settle(self, call: Call, *, keep: StoredAnswer | None, replace: bool) -> None:
         """In one request when all is as the call left it, which is nearly always; else after a look at it."""
-        usual = [*_bill(call, was_open=True), _without_intent(call), _close(call, CallState.INTENT)]
+        usual = [*_bill(call, was_open=True), _close(call, CallState.INTENT)]
         try:
-            await self._table.transact(*usual, *(_keeping(call, keep, replace=replace) if keep else []))
+            await self._table.transact(*usual, *_ending(call, keep, replace=replace, mine=True))
         except CanceledError:
             await self._settle_as_found(call, keep, replace=replace)
 
@@ -92,11 +94,13 @@ class DynamoDBCallLedger:
             if before in _CLOSED:
                 return
             was_open = before is not CallState.AMBIGUOUS
-            actions = [*_bill(call, was_open=was_open), *await self._end_of_intent(call)]
+            actions = _bill(call, was_open=was_open)
             if before is not None:
                 actions.append(_close(call, before))
-            if keep is not None and await self._may_keep(call, replace=replace):
-                actions += _keeping(call, keep, replace=replace)
+            question = await self._table.get(ledger_items.question_key(call.owner, call.call_key)) or {}
+            may_keep = keep is not None and await self._may_keep(call, question, replace=replace)
+            mine = plain(question).get("intent_id") == str(call.id)
+            actions += _ending(call, keep if may_keep else None, replace=replace, mine=mine)
             try:
                 await self._table.transact(*actions)
             except CanceledError:
@@ -135,19 +139,19 @@ class DynamoDBCallLedger:
         )
         return [ledger_items.usage_from(one) for one in await self._table.query(request) if "model" in one]
 
-    async def _refusal(self, call: Call, refused: set[str]) -> Admission | None:
-        """What a canceled intent was refused for; None when it is worth another try."""
+    async def _refusal(self, call: Call, refused: Mapping[str, Item], *, replace: bool) -> Admission | None:
+        """What a canceled intent was refused for, by the items it met; None when it is worth another try."""
         if "document" in refused:
             return Admission.FENCED
-        if "answer" in refused:
-            return Admission.STORED
-        if "intent" in refused:
-            return await self._contest(call)
-        return await self._over_budget(call) if "budget" in refused else None
+        if "question" in refused:
+            stored = not replace and _live_answer(refused["question"], now=call.started_at) is not None
+            return Admission.STORED if stored else await self._contest(call, refused["question"])
+        return _over_budget(call, refused["budget"]) if "budget" in refused else None
 
-    async def _contest(self, call: Call) -> Admission | None:
+    async def _contest(self, call: Call, question: Item) -> Admission | None:
         """Give up the intent that is in the way if it is over."""
-        stored = await self._table.get(ledger_items.intent_key(call.owner, call.call_key))
+        key = ledger_items.intended_key(call.call_key, question)
+        stored = await self._table.get(key) if key else None
         if stored is None:
             return None
         intent = ledger_items.call_from(stored)
@@ -157,55 +161,30 @@ class DynamoDBCallLedger:
             return Admission.IN_FLIGHT
         over = changed(intent, state=CallState.AMBIGUOUS, ended_at=call.started_at)
         try:
-            await self._table.transact(
-                *_bill(over, was_open=True), _close(over, CallState.INTENT), _without_intent(intent)
-            )
+            ending = _ending(over, None, replace=False, mine=True)
+            await self._table.transact(*_bill(over, was_open=True), _close(over, CallState.INTENT), *ending)
         except CanceledError:
             return None
         _log.warning("llm.ambiguous", call_id=str(over.id), model=over.model, cause="given up")
         return None
 
-    async def _over_budget(self, call: Call) -> Admission:
-        stored = await self._table.get(ledger_items.budget_key(call.owner, call.day))
-        if stored is None:
-            return Admission.BUDGET_SPENT
-        day = plain(stored)
-        held = day["open_calls"] > 0 and datetime.fromisoformat(day["open_until"]) > call.started_at
-        return Admission.BUDGET_HELD if held else Admission.BUDGET_SPENT
-
-    async def _end_of_intent(self, call: Call) -> list[Action]:
-        stored = await self._table.get(ledger_items.intent_key(call.owner, call.call_key))
-        return [_without_intent(call)] if stored and plain(stored)["id"] == str(call.id) else []
-
-    async def _may_keep(self, call: Call, *, replace: bool) -> bool:
+    async def _may_keep(self, call: Call, question: Item, *, replace: bool) -> bool:
         """Whether an answer is the first, or shall replace it, and its document is not being deleted."""
         document = await self._table.get(items.document_key(call.document_id))
         if document is None or plain(document)["status"] == DocumentStatus.DELETING:
             return False
         assert call.ended_at is not None, "a settled call has ended"
-        return replace or await self.answer(call.owner, call.call_key, now=call.ended_at) is None
-
-
-async def forget_calls(table: Table, owner: UUID, document_id: UUID) -> None:
-    """Erase a document from the ledger, and every kept answer that no other document was served by."""
-    rows = await _rows(table, document_id)
-    for key in sorted({ledger_items.call_from(row).call_key for row in rows}):
-        named = {"document_id": document_id}
-        intent = ledger_items.intent_key(owner, key)
-        await table.delete(delete(intent, condition="#document_id = :document_id", given=named))
-        await table.delete(delete(ledger_items.use_key(owner, key, document_id), condition=STORED))
-        if not await _used(table, owner, key):
-            await table.delete(delete(ledger_items.answer_key(owner, key), condition=STORED))
-    for row in rows:
-        values = plain(row)
-        await table.delete(delete(items.key(values["PK"], values["SK"]), condition=STORED))
+        return replace or _live_answer(question, now=call.ended_at) is None
 
 
 def _intent(call: Call, *, replace: bool, limit: int | None) -> dict[str, Action]:
     """The transaction of an intent; each part by what it stands for, because its refusal has a meaning."""
-    values = ledger_items.call_values(call)
-    answer = ledger_items.answer_key(call.owner, call.call_key)
-    unkept = check(answer, condition=_FREE, given={"now": call.started_at})
+    question = update(
+        ledger_items.question_key(call.owner, call.call_key),
+        ledger_items.intent_values(call),
+        condition=ledger_items.NOBODYS if replace else f"{ledger_items.NOBODYS} AND {_UNKEPT}",
+        given={} if replace else {"now": call.started_at},
+    )
     reserved = add(
         ledger_items.budget_key(call.owner, call.day),
         {"committed_micro_usd": call.reserved_micro_usd, "open_calls": 1},
@@ -213,14 +192,13 @@ def _intent(call: Call, *, replace: bool, limit: int | None) -> dict[str, Action
         condition="" if limit is None else "attribute_not_exists(PK) OR #committed_micro_usd < :limit",
         given={"limit": limit},
     )
-    actions: dict[str, Action] = {
+    row = {**ledger_items.call_key(call), **ledger_items.call_values(call)}
+    return {
         "document": ("ConditionCheck", _held(call)),
-        "intent": ("Put", put({**ledger_items.intent_key(call.owner, call.call_key), **values}, condition=NEW)),
-        "call": ("Put", put({**ledger_items.call_key(call), **values}, condition=NEW)),
-        "use": ("Put", {"Item": item(ledger_items.use_values(call))}),
-        "budget": ("Update", reserved),
+        "question": ("Update", {**question, **SHOWN}),
+        "call": ("Put", put(row, condition=NEW)),
+        "budget": ("Update", {**reserved, **SHOWN}),
     }
-    return actions if replace else {**actions, "answer": ("ConditionCheck", unkept)}
 
 
 def _held(call: Call) -> Request:
@@ -246,15 +224,29 @@ def _bill(call: Call, *, was_open: bool) -> list[Action]:
     return [("Update", budget), *_count(call, counts)]
 
 
-def _keeping(call: Call, keep: StoredAnswer, *, replace: bool) -> list[Action]:
-    values = {**ledger_items.answer_key(call.owner, call.call_key), **ledger_items.answer_values(keep)}
-    free: Request = {"Item": item(values)} if replace else put(values, condition=_FREE, given={"now": call.ended_at})
+def _ending(call: Call, keep: StoredAnswer | None, *, replace: bool, mine: bool) -> list[Action]:
+    """Take the call's intent away, if it is `mine`, and put the answer to keep in its place."""
+    changes: Values = ledger_items.NO_INTENT if mine else {}
+    conditions: dict[str, Values] = {_MINE: {"id": call.id}} if mine else {}
+    if keep is not None:
+        changes = {**changes, **ledger_items.answer_values(keep, document_id=call.document_id)}
+        if not replace:
+            conditions[_UNKEPT] = {"now": call.ended_at}
+    if not changes:
+        return []
+    question = ledger_items.question_key(call.owner, call.call_key)
+    given = {name: value for values in conditions.values() for name, value in values.items()}
+    written: Action = ("Update", update(question, changes, condition=" AND ".join(conditions), given=given))
+    return [written] if keep is None else [written, _still_there(call)]
+
+
+def _still_there(call: Call) -> Action:
     there = check(
         items.document_key(call.document_id),
         condition=f"{STORED} AND #status <> :deleting",
         given={"deleting": DocumentStatus.DELETING},
     )
-    return [("ConditionCheck", there), ("Put", free)]
+    return "ConditionCheck", there
 
 
 def _count(call: Call, counts: Mapping[str, int]) -> list[Action]:
@@ -269,23 +261,12 @@ def _close(call: Call, before: CallState) -> Action:
     return "Update", update(ledger_items.call_key(call), values, condition="#state = :before", given=given)
 
 
-def _without_intent(call: Call) -> Action:
-    key = ledger_items.intent_key(call.owner, call.call_key)
-    return "Delete", delete(key, condition="#id = :id", given={"id": call.id})
+def _live_answer(question: Item | None, *, now: datetime) -> StoredAnswer | None:
+    answer = ledger_items.answer_from(question) if question else None
+    return answer if answer and answer.expires_at > now else None
 
 
-async def _rows(table: Table, document_id: UUID, *, run: int | None = None) -> list[Item]:
-    partition = items.document_key(document_id)["PK"]
-    request = expressed(
-        {"document": partition, "ledger": ledger_items.ledger_prefix(run)},
-        KeyConditionExpression="PK = :document AND begins_with(SK, :ledger)",
-    )
-    return await table.query(request)
-
-
-async def _used(table: Table, owner: UUID, key: str) -> bool:
-    request = expressed(
-        {"cache": ledger_items.answer_key(owner, key)["PK"], "use": "D#"},
-        KeyConditionExpression="PK = :cache AND begins_with(SK, :use)",
-    )
-    return bool(await table.query({**request, "Limit": 1}, limit=1))
+def _over_budget(call: Call, day: Item) -> Admission:
+    values = plain(day)
+    held = values["open_calls"] > 0 and datetime.fromisoformat(values["open_until"]) > call.started_at
+    return Admission.BUDGET_HELD if held else Admission.BUDGET_SPENT

@@ -8,10 +8,13 @@ from typing import Any
 from uuid import UUID
 
 from shared.adapters.dynamodb import items
-from shared.adapters.dynamodb.expressions import Item, Key, Value, plain
+from shared.adapters.dynamodb.expressions import Item, Key, Request, Value, expressed, plain
 from shared.ledger import ANSWER_KEPT_FOR, Call, CallState, DayUsage, StoredAnswer
 
 SHARDS = 8
+NOBODYS = "attribute_not_exists(#intent_id)"
+NO_INTENT = dict.fromkeys(("intent_id", "intent_document_id", "intent_run"))
+NO_ANSWER = dict.fromkeys((*(field.name for field in fields(StoredAnswer)), "document_id"))
 USAGE_COUNTS = tuple(field.name for field in fields(DayUsage) if field.name not in {"day", "model", "profile"})
 _IDS = ("id", "owner", "document_id")
 _TIMES = ("started_at", "until", "ended_at")
@@ -28,20 +31,13 @@ def reuse_key(call: Call) -> Key:
     return _ledger_key(call.document_id, call.run, f"{call.call_key}#CACHED")
 
 
-def ledger_prefix(run: int | None = None) -> str:
-    return "L#" if run is None else f"L#{run:06}#"
-
-
-def intent_key(owner: UUID, key: str) -> Key:
-    return items.key(_cache(owner, key), "I")
-
-
-def answer_key(owner: UUID, key: str) -> Key:
+def question_key(owner: UUID, key: str) -> Key:
+    """Where a question's kept answer is, and who asks it now: one item, because a call looks at both."""
     return items.key(_cache(owner, key), "R")
 
 
 def use_key(owner: UUID, key: str, document_id: UUID) -> Key:
-    """That a document was served under that key, so that the answer does not outlive the last such document."""
+    """That a kept answer served another document than it was paid for, so that it does not outlive the last of them."""
     return items.key(_cache(owner, key), f"D#{document_id}")
 
 
@@ -80,13 +76,39 @@ def call_from(stored: Item) -> Call:
     return Call(**facts | ids | times | {"state": CallState(values["state"])})
 
 
-def answer_values(keep: StoredAnswer) -> dict[str, Value | None]:
+def rows_request(document_id: UUID, *, run: int | None = None) -> Request:
+    """A query of a document's ledger, or of one run's."""
+    partition = items.document_key(document_id)["PK"]
+    return expressed(
+        {"document": partition, "ledger": "L#" if run is None else _run_prefix(run)},
+        KeyConditionExpression="PK = :document AND begins_with(SK, :ledger)",
+    )
+
+
+def intent_values(call: Call) -> dict[str, Value | None]:
+    """Which row of the ledger is the open one, until an answer takes their place."""
+    ttl = _outlived_at(call)
+    return {"intent_id": call.id, "intent_document_id": call.document_id, "intent_run": call.run, "ttl": ttl}
+
+
+def intended_key(key: str, question: Item) -> Key | None:
+    """The ledger's row of the open intent; None when nobody asks."""
+    values = plain(question)
+    if "intent_id" not in values:
+        return None
+    return _ledger_key(UUID(values["intent_document_id"]), values["intent_run"], f"{key}#{values['intent_id']}")
+
+
+def answer_values(keep: StoredAnswer, *, document_id: UUID) -> dict[str, Value | None]:
+    """`document_id` is the one that it was paid for."""
     packed = {"answer": items.packed(keep.answer), "ttl": int(keep.expires_at.timestamp())}
-    return {**asdict(keep), **packed}
+    return {**asdict(keep), **packed, "document_id": document_id}
 
 
-def answer_from(stored: Item) -> StoredAnswer:
-    values = plain(stored)
+def answer_from(question: Item) -> StoredAnswer | None:
+    values = plain(question)
+    if "answer" not in values:
+        return None
     facts: dict[str, Any] = {field.name: values.get(field.name) for field in fields(StoredAnswer)}
     return StoredAnswer(
         **facts
@@ -99,17 +121,24 @@ def answer_from(stored: Item) -> StoredAnswer:
 
 
 def use_values(call: Call) -> dict[str, Value | None]:
-    # A use need not outlive the answer, whose life begins when the call ends.
-    outlived_at = call.until + ANSWER_KEPT_FOR
-    return {**use_key(call.owner, call.call_key, call.document_id), "ttl": int(outlived_at.timestamp())}
+    return {**use_key(call.owner, call.call_key, call.document_id), "ttl": _outlived_at(call)}
 
 
 def day_ttl(call: Call) -> int:
     return int((call.started_at + _DAYS_KEPT_FOR).timestamp())
 
 
+def _outlived_at(call: Call) -> int:
+    # Nothing need outlive the answer, whose life begins when the call ends.
+    return int((call.until + ANSWER_KEPT_FOR).timestamp())
+
+
 def _ledger_key(document_id: UUID, run: int, rest: str) -> Key:
-    return items.key(f"D#{document_id}", f"{ledger_prefix(run)}{rest}")
+    return items.key(f"D#{document_id}", f"{_run_prefix(run)}{rest}")
+
+
+def _run_prefix(run: int) -> str:
+    return f"L#{run:06}#"
 
 
 def _cache(owner: UUID, key: str) -> str:

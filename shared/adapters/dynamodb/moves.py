@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from shared.adapters.dynamodb import items
-from shared.adapters.dynamodb.expressions import NEW, Request, Values, put, update
-from shared.adapters.dynamodb.table import REFUSED, Action
+from shared.adapters.dynamodb.expressions import NEW, SHOWN, Request, Values, put, update
+from shared.adapters.dynamodb.table import REFUSED, Action, CanceledError
 from shared.document import IDLE, TRANSITIONS, Change, Document
 from shared.errors import IllegalMoveError, MoveRefusedError
 from shared.events import FeedHead
@@ -52,7 +52,7 @@ class MoveTransaction:
         numbered = list(enumerate(self.changes, (self.head.seq if self.head else 0) + 1))
         return [
             ("Update", self._document()),
-            *(("Put", put(items.history_values(change, seq), condition=NEW)) for seq, change in numbered),
+            ("Put", put(items.history_values(self.changes, numbered[-1][0]), condition=NEW)),
             self._head(),
             *(("Put", put(items.event_values(change, seq), condition=NEW)) for seq, change in numbered),
             *([("Put", self.answer)] if self.answer else []),
@@ -60,7 +60,12 @@ class MoveTransaction:
 
     def refused_by(self, codes: Sequence[str]) -> bool:
         """Whether the document itself has moved on, by the codes of the canceled actions."""
-        return REFUSED in codes[: 1 + len(self.changes)]
+        return REFUSED in codes[:2]
+
+    def head_found_by(self, canceled: CanceledError) -> FeedHead | None:
+        """The head that is there instead, if that is what the transaction was refused for."""
+        found = canceled.found[2]
+        return items.head_from(found) if found else None
 
     def answered_by_another(self, codes: Sequence[str]) -> bool:
         """Whether the key of the answer has one already."""
@@ -77,6 +82,7 @@ class MoveTransaction:
     def _head(self) -> Action:
         owner, rise, at = self.changes[0].before.owner, len(self.changes), self.changes[0].after.updated_at
         if self.head is None:
-            return "Put", put(items.new_head_values(owner, at=at, seq=rise), condition=NEW)
-        risen = {"seq": self.head.seq + rise}
-        return "Update", update(items.head_key(owner), risen, condition="#seq = :seq", given={"seq": self.head.seq})
+            return "Put", {**put(items.new_head_values(owner, at=at, seq=rise), condition=NEW), **SHOWN}
+        given: Values = {"seq": self.head.seq}
+        risen = update(items.head_key(owner), {"seq": self.head.seq + rise}, condition="#seq = :seq", given=given)
+        return "Update", {**risen, **SHOWN}

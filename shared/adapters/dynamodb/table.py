@@ -55,12 +55,14 @@ class Client(Protocol):
 class CanceledError(Exception):
     """A transaction was not written: a condition refused it, or it was in another's way and may be tried again.
 
-    `codes` says which, for each of its actions in order.
+    `codes` says which, for each of its actions in order; `found` are the items that the refusing conditions met, where
+    the request asks to be shown them.
     """
 
-    def __init__(self, codes: Sequence[str]) -> None:
+    def __init__(self, codes: Sequence[str], found: Sequence[Item | None]) -> None:
         super().__init__(f"The transaction was canceled: {', '.join(codes)}.")
         self.codes = codes
+        self.found = found
 
 
 def pauses(tries: int = _TRIES) -> Iterator[float]:
@@ -172,10 +174,11 @@ class Table:
 
 
 def _cancellation(error: ClientError) -> Exception:
-    codes = [reason.get("Code", "None") for reason in error.response["CancellationReasons"]]
+    reasons: list[dict[str, Any]] = [dict(one) for one in error.response["CancellationReasons"]]
+    codes = [reason.get("Code", "None") for reason in reasons]
     if others := set(codes) - {"None", REFUSED, *_BUSY}:
         return BackendUnavailableError(f"DynamoDB refused: {', '.join(sorted(others))}")
-    return CanceledError(codes)
+    return CanceledError(codes, [reason.get("Item") for reason in reasons])
 
 
 class _RefusedError(Exception):

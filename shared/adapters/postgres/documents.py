@@ -107,7 +107,7 @@ class PostgresDocumentStore:
     async def insert(self, document: Document) -> bool:
         return await execute(self._pool, _INSERT, rows.document_row(document)) == 1
 
-    async def get(self, document_id: UUID) -> Document | None:
+    async def get(self, document_id: UUID, *, owner: UUID | None = None) -> Document | None:  # noqa: ARG002 - a move is one statement here
         return await self._one("id = %(id)s", {"id": document_id})
 
     async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:

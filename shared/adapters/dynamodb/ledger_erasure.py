@@ -1,0 +1,46 @@
+"""Erasing a document from the ledger: its rows, its intent, and every kept answer that served no other document."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from shared.adapters.dynamodb import items, ledger_items
+from shared.adapters.dynamodb.expressions import STORED, delete, expressed, plain, update
+from shared.adapters.dynamodb.table import Table
+
+
+async def forget_calls(table: Table, owner: UUID, document_id: UUID) -> None:
+    """Erase a document from the ledger, and every kept answer that no other document was served by."""
+    rows = await table.query(ledger_items.rows_request(document_id))
+    for key in sorted({ledger_items.call_from(row).call_key for row in rows}):
+        await table.delete(delete(ledger_items.use_key(owner, key, document_id), condition=STORED))
+        await _forget_question(table, owner, key, document_id)
+    for row in rows:
+        values = plain(row)
+        await table.delete(delete(items.key(values["PK"], values["SK"]), condition=STORED))
+
+
+async def _forget_question(table: Table, owner: UUID, key: str, document_id: UUID) -> None:
+    question, given = ledger_items.question_key(owner, key), {"document_id": document_id}
+    await table.update(
+        update(question, ledger_items.NO_INTENT, condition="#intent_document_id = :document_id", given=given)
+    )
+    if await _used(table, owner, key):
+        await table.update(
+            update(question, {"document_id": None}, condition="#document_id = :document_id", given=given)
+        )
+        return
+    nobodys = ledger_items.NOBODYS
+    unpaid_by_another = "(attribute_not_exists(#document_id) OR #document_id = :document_id)"
+    if not await table.delete(delete(question, condition=f"{nobodys} AND {unpaid_by_another}", given=given)):
+        # Another document asks the same, or has paid for the answer.
+        asked = f"attribute_exists(#intent_id) AND {unpaid_by_another}"
+        await table.update(update(question, ledger_items.NO_ANSWER, condition=asked, given=given))
+
+
+async def _used(table: Table, owner: UUID, key: str) -> bool:
+    request = expressed(
+        {"cache": ledger_items.question_key(owner, key)["PK"], "use": "D#"},
+        KeyConditionExpression="PK = :cache AND begins_with(SK, :use)",
+    )
+    return bool(await table.query({**request, "Limit": 1}, limit=1))
