@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ import pytest
 from aiobotocore.session import get_session
 
 from docrelay.embedded.emulator import Emulator
-from shared.adapters.dynamodb import items
+from shared.adapters.dynamodb import items, ledger_erasure
 from shared.adapters.dynamodb.expressions import STORED, item, plain, update
 from shared.adapters.dynamodb.table import Client, open_client
 from shared.bootstrap import Backends, open_backends, provision
 from shared.document import Document, DocumentStatus
 from shared.errors import BackendUnavailableError
-from shared.ledger import Admission
+from shared.ledger import Admission, CallState
 from shared.lists import ListFilter
 from shared.settings import Settings
 from tests.contracts.lossy_proxy import LossyProxy
@@ -194,6 +195,34 @@ async def test_document_that_only_the_index_still_lists_leaves_no_gap(
     gone = update(items.document_key(late.id), {"status": S.DELETING}, condition=STORED)
     await client.update_item(TableName=dynamodb_settings.table, **gone)
     assert await backends.documents.page(owner, where=ListFilter(), limit=2, after=None) == [middle, old]
+
+
+async def test_answer_goes_with_the_last_of_its_documents_also_when_they_are_erased_at_once(
+    backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = uuid4()
+    payer, other = [await stored(backends, S.ANALYZING, new_document(owner=owner)) for _ in range(2)]
+    call = await paid(backends, payer)
+    answer = await kept(backends, call)
+    assert answer is not None
+    note = replace(call_for(other), state=CallState.CACHED, cost_micro_usd=0, ended_at=call.started_at)
+    await backends.ledger.reuse(note, saved=answer)
+    looked, look, may_go_on = asyncio.Event(), ledger_erasure._used, asyncio.Event()
+
+    async def looking(*asked: Any) -> bool:
+        found = await look(*asked)
+        if not looked.is_set():
+            looked.set()
+            await may_go_on.wait()
+        return found
+
+    monkeypatch.setattr(ledger_erasure, "_used", looking)
+    erasing = asyncio.create_task(erase(backends, payer))
+    await looked.wait()
+    await erase(backends, other)
+    may_go_on.set()
+    await erasing
+    assert await kept(backends, call) is None
 
 
 async def test_setting_up_again_changes_nothing(backends: Backends, dynamodb_settings: Settings) -> None:

@@ -38,6 +38,7 @@ S = DocumentStatus
 _WORKING: Values = {"processing": S.PROCESSING, "analyzing": S.ANALYZING}
 _IS_WORKING = "#status IN (:processing, :analyzing)"
 _CONCURRENT_WRITES = 16
+_HEADS_AHEAD = 1_000
 # The sweep removes a tombstone and what it finds under it; time to live is for a table that nobody sweeps any more.
 _TTL_AFTER_DUE = timedelta(days=7)
 
@@ -246,6 +247,9 @@ class DynamoDBDocumentStore:
     async def _with_head(self, key: Key, owner: UUID) -> Item | None:
         """A document and, for the move that comes next, the feed head of its owner."""
         found = {plain(one)["SK"]: one for one in await self._table.get_many([key, items.head_key(owner)])}
+        if len(self._heads_ahead) >= _HEADS_AHEAD:
+            # Of documents that were read and not moved.
+            self._heads_ahead.clear()
         if head := found.get(items.HEAD):
             self._heads_ahead[owner] = items.head_from(head)
         return found.get(items.DOCUMENT)

@@ -13,7 +13,6 @@ async def forget_calls(table: Table, owner: UUID, document_id: UUID) -> None:
     """Erase a document from the ledger, and every kept answer that no other document was served by."""
     rows = await table.query(ledger_items.rows_request(document_id))
     for key in sorted({ledger_items.call_from(row).call_key for row in rows}):
-        await table.delete(delete(ledger_items.use_key(owner, key, document_id), condition=STORED))
         await _forget_question(table, owner, key, document_id)
     for row in rows:
         values = plain(row)
@@ -22,20 +21,16 @@ async def forget_calls(table: Table, owner: UUID, document_id: UUID) -> None:
 
 async def _forget_question(table: Table, owner: UUID, key: str, document_id: UUID) -> None:
     question, given = ledger_items.question_key(owner, key), {"document_id": document_id}
-    await table.update(
-        update(question, ledger_items.NO_INTENT, condition="#intent_document_id = :document_id", given=given)
-    )
+    # Its own marks first, then a look for those of others: of two that are erased at once, one is the last.
+    await table.delete(delete(ledger_items.use_key(owner, key, document_id), condition=STORED))
+    for mark, marks in (("intent_document_id", ledger_items.NO_INTENT), ("document_id", {"document_id": None})):
+        await table.update(update(question, marks, condition=f"#{mark} = :document_id", given=given))
     if await _used(table, owner, key):
-        await table.update(
-            update(question, {"document_id": None}, condition="#document_id = :document_id", given=given)
-        )
         return
-    nobodys = ledger_items.NOBODYS
-    unpaid_by_another = "(attribute_not_exists(#document_id) OR #document_id = :document_id)"
-    if not await table.delete(delete(question, condition=f"{nobodys} AND {unpaid_by_another}", given=given)):
+    nobodys, unpaid = ledger_items.NOBODYS, "attribute_not_exists(#document_id)"
+    if not await table.delete(delete(question, condition=f"{nobodys} AND {unpaid}")):
         # Another document asks the same, or has paid for the answer.
-        asked = f"attribute_exists(#intent_id) AND {unpaid_by_another}"
-        await table.update(update(question, ledger_items.NO_ANSWER, condition=asked, given=given))
+        await table.update(update(question, ledger_items.NO_ANSWER, condition=f"{STORED} AND {unpaid}"))
 
 
 async def _used(table: Table, owner: UUID, key: str) -> bool:
