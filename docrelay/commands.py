@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="The server, when it is not the one of the log-in.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Until every document has come to rest.")]
+Wait = Annotated[
+    bool, typer.Option("--wait", help="Until all documents have come to rest; at an early end, show the others too.")
+]
 Timeout = Annotated[float | None, typer.Option("--timeout", min=0, help="Seconds to wait; then exit 1.")]
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...")]
 Folder = Annotated[str | None, typer.Option("--folder", help="This folder and below.")]
@@ -54,10 +56,10 @@ def upload(
     base_url: BaseUrl = None,
 ) -> None:
     """Upload files, each in a request of its own. What lies in a folder's subfolders goes into subfolders."""
-    from docrelay import remote  # noqa: PLC0415
+    from docrelay import remote, waiting  # noqa: PLC0415
 
     options: dict[str, Any] = {"folder": folder, "process": process, "wait": wait, "as_json": json}
-    _run(base_url, lambda client: remote.within(timeout, remote.upload(client, paths, **options)))
+    _run(base_url, lambda client: waiting.within(timeout, remote.upload(client, paths, **options)))
 
 
 def list_documents(  # noqa: PLR0913, PLR0917 - one for each option
@@ -117,9 +119,9 @@ def watch(
 
 def wait(ids: Ids, timeout: Timeout = None, json: Json = False, base_url: BaseUrl = None) -> None:
     """Wait until documents have come to rest."""
-    from docrelay import remote  # noqa: PLC0415
+    from docrelay import remote, waiting  # noqa: PLC0415
 
-    _run(base_url, lambda client: remote.within(timeout, remote.wait_for(client, ids, as_json=json)))
+    _run(base_url, lambda client: waiting.within(timeout, remote.wait(client, ids, as_json=json)))
 
 
 def process(
@@ -131,10 +133,10 @@ def process(
     base_url: BaseUrl = None,
 ) -> None:
     """Start new runs of documents that wait or have ended."""
-    from docrelay import remote  # noqa: PLC0415
+    from docrelay import remote, waiting  # noqa: PLC0415
 
     options = {"force": force, "wait": wait, "as_json": json}
-    _run(base_url, lambda client: remote.within(timeout, remote.process(client, ids, **options)))
+    _run(base_url, lambda client: waiting.within(timeout, remote.process(client, ids, **options)))
 
 
 def delete(ids: Ids, base_url: BaseUrl = None) -> None:

@@ -19,27 +19,9 @@ from typer.testing import Result
 from shared.document import Document
 from shared.settings import Settings
 from tests.support.builders import S, move
-from tests.support.callers import PATHS, Caller, tokens_of
+from tests.support.callers import PATHS, Caller
 from tests.support.running import PASSWORD, add_user, until
 from tests.support.terminal import Terminal
-
-
-@pytest.fixture
-def nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Terminal:
-    """A shell in which nobody has logged in, and no stack has its home."""
-    for name in ("XDG_CONFIG_HOME", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    for name in ("DOCRELAY_USERNAME", "DOCRELAY_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("DOCRELAY_HOME", str(tmp_path / "stack"))
-    return Terminal(folder=tmp_path)
-
-
-@pytest.fixture
-def shell(nobody: Terminal, me: Caller, api: str, stack_settings: Settings) -> Terminal:
-    """A shell of `me`, who has logged in."""
-    nobody.keep(base_url=api, access_token=tokens_of(stack_settings).access(me.user, uuid4()), refresh_token="-")
-    return nobody
 
 
 async def beside(running: Awaitable[Result], doing: Callable[[], Awaitable[None]]) -> Result:

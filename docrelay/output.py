@@ -1,0 +1,50 @@
+"""How the commands that talk to a server show things: data to stdout, what happens meanwhile to stderr."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from docrelay.client import JSON, Event
+
+
+def tell(line: str) -> None:
+    typer.echo(line, err=True)
+
+
+def show(fields: JSON, *, as_json: bool) -> None:
+    """One document a line."""
+    typer.echo(json.dumps(fields) if as_json else _line(fields))
+
+
+def event_line(event: Event) -> str:
+    at = event.at.isoformat(timespec="milliseconds") if event.at else "-"
+    return f"{at}  {event.document_id}  {event.status:<10}  {event.filename}".rstrip()
+
+
+def paragraph(document: JSON) -> list[str]:
+    analysis = document["analysis"] or {}
+    lines = [_line(document), f"{document['content_type']}, {document['size']} bytes, {document['pages'] or '-'} pages"]
+    if analysis:
+        lines += [analysis["summary"], f"{analysis['classification']['label']}; {', '.join(analysis['topics'])}"]
+        lines += [f"- {item['text']}" for item in analysis["action_items"]]
+    return lines + [f"{entry['at']}  {entry['to']}" for entry in document["history"]]
+
+
+def flat(fields: JSON, above: str = "") -> list[str]:
+    """`name: value` for each value that there is, however deep."""
+    lines = []
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            lines += flat(value, f"{above}{name}.")
+        elif value is not None:
+            lines.append(f"{above}{name}: {value}")
+    return lines
+
+
+def _line(fields: JSON) -> str:
+    name = "/".join(filter(None, [fields.get("folder"), fields.get("filename")]))
+    error = fields.get("error")
+    cause = f"{error['code']}: {error['detail']}" if error else ""
+    return "  ".join([fields.get("id", "-"), f"{fields['status']:<10}", name, cause]).rstrip()
