@@ -87,21 +87,35 @@ async def watch(client: Client, query: dict[str, str], *, cursor: str | None, li
 
 
 async def process(client: Client, document_ids: Sequence[UUID], *, force: bool, wait: bool, as_json: bool) -> bool:
+    """Start each that can be; whether one cannot, or failed where it was waited for."""
+    failed = False
     with accepting(as_json=as_json) as accepted:
         for document_id in document_ids:
-            started = await client.process(document_id, force=force)
+            try:
+                started = await client.process(document_id, force=force)
+            except RequestRefusedError as error:
+                _tell_or_raise(document_id, error)
+                failed = True
+                continue
             if wait:
                 accepted[document_id] = started
             else:
                 show(started, as_json=as_json)
-        return await wait_for(client, accepted, as_json=as_json)
+        return await wait_for(client, accepted, as_json=as_json) or failed
 
 
 async def delete(client: Client, document_ids: Sequence[UUID]) -> bool:
+    """Delete each that is there; whether one is not."""
+    failed = False
     for document_id in document_ids:
-        await client.delete(document_id)
+        try:
+            await client.delete(document_id)
+        except RequestRefusedError as error:
+            _tell_or_raise(document_id, error)
+            failed = True
+            continue
         tell(f"deleted {document_id}")
-    return False
+    return failed
 
 
 async def insight(client: Client, folder: str, *, as_json: bool) -> bool:
@@ -135,6 +149,13 @@ def _placed(paths: Iterable[Path]) -> Iterator[tuple[Path, str]]:
             # A folder that cannot be looked into stands for itself.
             below = named.is_dir() and path != named
             yield path, path.parent.relative_to(named).as_posix() if below else ""
+
+
+def _tell_or_raise(document_id: UUID, error: RequestRefusedError) -> None:
+    """Tell what is about this document alone: it is not there, or busy with something else."""
+    if error.status not in {404, 409}:
+        raise error
+    tell(f"{document_id}: {error}")
 
 
 def _is_about_the_file(error: RequestRefusedError) -> bool:

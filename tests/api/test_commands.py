@@ -263,6 +263,23 @@ async def test_documents_are_started_again_and_deleted(shell: Terminal, me: Call
     assert (await me.client.get(f"/documents/{document.id}")).status_code == 404
 
 
+@pytest.mark.parametrize("words", [("process", "--force"), ("process", "--force", "--wait"), ("delete",)])
+async def test_document_that_is_gone_does_not_keep_the_others(
+    shell: Terminal, me: Caller, words: tuple[str, ...]
+) -> None:
+    gone, there = uuid4(), await me.document(S.COMPLETED)
+
+    async def work() -> None:
+        if "--wait" in words:
+            await me.move(await newest(me), S.CANCELLED)
+
+    outcome = await beside(shell.run(*words, str(gone), str(there.id)), work)
+    assert (outcome.exit_code, "Traceback" in outcome.stderr) == (1, False)
+    assert f"{gone}: 404 There is no such document." in outcome.stderr.splitlines()
+    left = await me.backends.documents.get(there.id)
+    assert left is None or left.status != S.COMPLETED
+
+
 @pytest.mark.parametrize(("folder", "documents"), [("a b/c", 1), ("a b", 2), ("/", 3), ("nowhere", 0)])
 async def test_folder_s_insight_is_shown(shell: Terminal, me: Caller, folder: str, documents: int) -> None:
     for place in ("a b", "a b/c", ""):
