@@ -24,7 +24,10 @@ async def upload(
     client: Client, paths: Sequence[Path], *, folder: str, process: bool, wait: bool, as_json: bool
 ) -> bool:
     """Upload every file, from subfolders too; whether one was refused, or failed where it was waited for."""
-    failed = False
+    without = [path for path in paths if next(files_in([path]), None) is None]
+    for path in without:
+        show(_refused(path, {"code": "no_file", "detail": "There is no file here."}), as_json=as_json)
+    failed = bool(without)
     with accepting(as_json=as_json) as accepted:
         for path, inside in _placed(paths):
             try:
@@ -33,7 +36,7 @@ async def upload(
                 if isinstance(error, RequestRefusedError) and not _is_about_the_file(error):
                     raise
                 failed = True
-                show({"filename": str(path), "status": "refused", "error": _cause(error)}, as_json=as_json)
+                show(_refused(path, _cause(error)), as_json=as_json)
                 continue
             tell(f"uploaded {path}")
             fields = {**answer["items"][0], "error": None}
@@ -156,6 +159,10 @@ def _tell_or_raise(document_id: UUID, error: RequestRefusedError) -> None:
     if error.status not in {404, 409}:
         raise error
     tell(f"{document_id}: {error}")
+
+
+def _refused(path: Path, cause: JSON) -> JSON:
+    return {"filename": str(path), "status": "refused", "error": cause}
 
 
 def _is_about_the_file(error: RequestRefusedError) -> bool:

@@ -99,34 +99,6 @@ async def test_another_server_is_not_told_the_password_of_the_embedded_stack(nob
             other.accept()
 
 
-@pytest.mark.parametrize("command", [["list"], ["doctor"], ["insights", "a"], ["watch"], ["wait", str(uuid4())]])
-async def test_server_that_is_not_there_is_3(nobody: Terminal, command: list[str]) -> None:
-    nobody.keep(base_url="http://127.0.0.1:1", access_token="-", refresh_token="-")
-    outcome = await nobody.run(*command)
-    assert (outcome.exit_code, outcome.stdout) == (3, "")
-    assert "does not answer" in outcome.stderr
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        ["show", "no-id"],
-        ["show", str(uuid4())],
-        ["list", "--status", "done"],
-        ["upload", "/nowhere"],
-        ["delete"],
-        ["list", "--base-url", "ftp://127.0.0.1"],
-    ],
-)
-async def test_wrong_use_is_2(shell: Terminal, command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    # For the server that is not the one of the log-in.
-    monkeypatch.setenv("DOCRELAY_USERNAME", "ada")
-    monkeypatch.setenv("DOCRELAY_PASSWORD", PASSWORD)
-    outcome = await shell.run(*command)
-    assert (outcome.exit_code, outcome.stdout) == (2, "")
-    assert outcome.stderr
-
-
 async def test_files_are_uploaded_and_refused_each(shell: Terminal, me: Caller, tmp_path: Path) -> None:
     box = tmp_path / "box"
     box.mkdir()
