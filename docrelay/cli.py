@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from docrelay import commands
+from docrelay.output import end_unread
 from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings, Store
 
@@ -90,9 +91,7 @@ def analyze(
     try:
         failed = answer(paths, settings=Settings.load(), jobs=jobs, json=json)
     except OSError as exc:
-        # Nobody takes the answers any more: the reader has gone, or the disk is full. Python would try again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(f"docrelay: {exc.strerror}")
+        end_unread(exc)
     raise typer.Exit(1 if failed else 0)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,9 +21,29 @@ from uuid import UUID
 
 import httpx2
 
-from shared.errors import DocrelayError
+from docrelay.logins import KeptLogin, Login, Token
+from docrelay.replies import (
+    JSON,
+    NotDocrelayError,
+    RequestRefusedError,
+    content,
+    require_success,
+    require_type,
+    retry_after,
+)
 
-JSON = Mapping[str, Any]
+__all__ = [
+    "JSON",
+    "Client",
+    "Event",
+    "KeptLogin",
+    "Login",
+    "NotDocrelayError",
+    "Page",
+    "RequestRefusedError",
+    "Reset",
+    "Token",
+]
 
 # The server sends something every 15 s at least.
 _TIMEOUT = httpx2.Timeout(30, read=45)
@@ -33,15 +53,6 @@ _PATIENT_TRIES = 5
 # A completed document's result comes with its event.
 _MAX_EVENT_BYTES = 64 * 1024 * 1024
 _PASSING = {408, 429, 500, 502, 503, 504}
-
-
-class RequestRefusedError(DocrelayError):
-    """The API refused a request; `problem` is its answer (RFC 9457)."""
-
-    def __init__(self, status: int, problem: JSON) -> None:
-        super().__init__(f"{status} {problem.get('detail') or problem.get('title') or ''}".strip())
-        self.status = status
-        self.problem = problem
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,72 +101,11 @@ class Page:
     feed_cursor: str
 
 
-class Login(httpx2.Auth):
-    """Logs in with name and password, and again whenever the token is refused."""
-
-    def __init__(self, username: str, password: str) -> None:
-        self._credentials = {"username": username, "password": password}
-        self._header = ""
-        self._turn = asyncio.Lock()
-
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        for _ in range(2):
-            used = self._header
-            if used:
-                request.headers["Authorization"] = used
-                response = yield request
-                if response.status_code != httpx2.codes.UNAUTHORIZED:
-                    return
-            async with self._turn:
-                # Unless another request has done it meanwhile.
-                if self._header == used:
-                    answer = yield httpx2.Request("POST", _auth_url(request.url, b"login"), json=self._credentials)
-                    self._header = f"Bearer {(await _accepted(answer))['access_token']}"
-        request.headers["Authorization"] = self._header
-        yield request
-
-
-class KeptLogin(httpx2.Auth):
-    """A log-in from before: refreshed when its access token is refused, and given to `keep` then.
-
-    `recall` reads it, each time, because another process may have refreshed it meanwhile.
-    """
-
-    def __init__(self, *, recall: Callable[[], JSON], keep: Callable[[JSON], None]) -> None:
-        self._recall = recall
-        self._keep = keep
-        self._turn = asyncio.Lock()
-
-    async def async_auth_flow(self, request: httpx2.Request) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
-        used = self._recall()["access_token"]
-        request.headers["Authorization"] = f"Bearer {used}"
-        response = yield request
-        if response.status_code != httpx2.codes.UNAUTHORIZED:
-            return
-        async with self._turn:
-            kept = self._recall()
-            if kept["access_token"] == used:
-                spent = {"refresh_token": kept["refresh_token"]}
-                answer = yield httpx2.Request("POST", _auth_url(request.url, b"refresh"), json=spent)
-                kept = await _accepted(answer)
-                self._keep(kept)
-        request.headers["Authorization"] = f"Bearer {kept['access_token']}"
-        yield request
-
-
-class Token(httpx2.Auth):
-    """An access token from elsewhere. When it expires, requests are refused."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def auth_flow(self, request: httpx2.Request) -> Generator[httpx2.Request, httpx2.Response]:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        yield request
-
-
 class Client:
-    """`http`: a client of your own, for proxies, certificates or another transport; it stays open."""
+    """`http`: a client of your own, for proxies, certificates or another transport; it stays open.
+
+    What the API refuses raises RequestRefusedError, what is not answered as it would be NotDocrelayError.
+    """
 
     def __init__(self, base_url: str, *, auth: httpx2.Auth, http: httpx2.AsyncClient | None = None) -> None:
         self._base_url = f"{base_url.rstrip('/')}/api/v1"
@@ -172,20 +122,22 @@ class Client:
 
     async def documents(self, **query: str) -> Page:
         """One page of the caller's documents; `status`, `folder`, `limit` and `cursor` narrow and continue it."""
-        answer = await self._get("/documents", query)
+        answer = await self._get("/documents", query, "items", "next_cursor", "feed_cursor")
         return Page(items=answer["items"], next_cursor=answer["next_cursor"], feed_cursor=answer["feed_cursor"])
 
     async def document(self, document_id: UUID) -> JSON:
         """One document with its analysis, receipts and history."""
-        return await self._get(f"/documents/{document_id}", {})
+        return await self._get(f"/documents/{document_id}", {}, "status")
 
     async def text(self, document_id: UUID) -> str:
         """The extracted text of one document."""
-        return (await self._request("GET", f"/documents/{document_id}/text")).text
+        answer = await self._request("GET", f"/documents/{document_id}/text")
+        require_type(answer, "text/plain")
+        return answer.text
 
     async def insight(self, folder: str) -> JSON:
         """What the documents of a folder and its subfolders come to; of all of them for "/"."""
-        return await self._get(f"/folders/{quote(folder, safe='') or '%2F'}/insights", {})
+        return await self._get(f"/folders/{quote(folder, safe='') or '%2F'}/insights", {}, "documents")
 
     async def upload(self, path: Path, *, folder: str = "", process: bool = True) -> JSON:
         """Upload one file; the answer has its `id` and `status`. Raises RequestRefusedError when it is not accepted."""
@@ -196,39 +148,40 @@ class Client:
                 files={"file": (path.name, file)},
                 data={"folder": folder, "process": "true" if process else "false"},
             )
-        return _content(answer)
+        return content(answer, "id", "items")
 
     async def process(self, document_id: UUID, *, force: bool = False) -> JSON:
         """Start a new run of a document that waits or has ended; of a completed one with `force`."""
-        return _content(await self._request("POST", f"/documents/{document_id}/process", json={"force": force}))
+        answer = await self._request("POST", f"/documents/{document_id}/process", json={"force": force})
+        return content(answer, "status")
 
     async def delete(self, document_id: UUID) -> None:
-        await self._request("DELETE", f"/documents/{document_id}")
+        answer = await self._request("DELETE", f"/documents/{document_id}")
+        if answer.status_code != httpx2.codes.NO_CONTENT:
+            raise NotDocrelayError(answer)
 
     async def me(self) -> JSON:
         """Who the caller is."""
-        return await self._get("/auth/me", {})
+        return await self._get("/auth/me", {}, "username")
 
     async def health(self, name: str) -> JSON:
         """`livez`, `readyz` or `version`, which ask for no token."""
         answer = await self._http.get(f"{self._base_url.removesuffix('/api/v1')}/{name}", timeout=_TIMEOUT)
-        return await _accepted(answer)
+        await require_success(answer)
+        return content(answer, "version" if name == "version" else "status")
 
     async def events(self, *, cursor: str | None = None, **query: str) -> AsyncGenerator[Event | Reset]:
         """Every event after `cursor` (from now on without one, "0": all that is kept), in order, each once, for ever.
 
         Goes on by itself after a lost connection, a restarted server or an expired token. `document_id`, `folder` and
-        `status` narrow it. Raises RequestRefusedError for what does not pass by itself, and httpx2.TransportError when
-        the very first connection fails.
+        `status` narrow it. Raises RequestRefusedError and NotDocrelayError for what does not pass by itself, and
+        httpx2.TransportError when the very first connection fails.
         """
         connected, failures = False, 0
         while True:
             try:
                 async with self._stream(query, cursor) as answer:
-                    if answer.status_code in _PASSING:
-                        raise httpx2.ReadError(f"The API answered {answer.status_code}.")
-                    if not answer.is_success:
-                        await _accepted(answer)
+                    await _require_stream(answer)
                     connected, failures = True, 0
                     if cursor in {None, "0"}:
                         cursor = answer.headers.get("Feed-Cursor", cursor)
@@ -254,8 +207,8 @@ class Client:
             timeout=_TIMEOUT,
         )
 
-    async def _get(self, path: str, query: Mapping[str, str]) -> JSON:
-        return _content(await self._request("GET", path, params=query))
+    async def _get(self, path: str, query: Mapping[str, str], *fields: str) -> JSON:
+        return content(await self._request("GET", path, params=query), *fields)
 
     async def _request(self, method: str, path: str, **given: Any) -> httpx2.Response:
         for _ in range(_PATIENT_TRIES):
@@ -265,10 +218,20 @@ class Client:
             if answer.status_code != httpx2.codes.TOO_MANY_REQUESTS:
                 break
             # It was not carried out, and the server says when there is room again.
-            await asyncio.sleep(min(float(answer.headers.get("Retry-After", 1)), _RETRY_SECONDS_MAX))
-        if not answer.is_success:
-            await _accepted(answer)
+            await asyncio.sleep(min(retry_after(answer), _RETRY_SECONDS_MAX))
+        await require_success(answer)
         return answer
+
+
+async def _require_stream(answer: httpx2.Response) -> None:
+    """Raises httpx2.ReadError for what passes by itself, for the rest what other requests raise."""
+    try:
+        await require_success(answer)
+    except RequestRefusedError as error:
+        if error.status in _PASSING:
+            raise httpx2.ReadError(str(error)) from None
+        raise
+    require_type(answer, "text/event-stream")
 
 
 def _told(sent: httpx2.ServerSentEvent) -> Event | Reset | None:
@@ -276,23 +239,3 @@ def _told(sent: httpx2.ServerSentEvent) -> Event | Reset | None:
     if sent.event == "status":
         return Event.of(sent)
     return Reset(cursor=json.loads(sent.data)["cursor"]) if sent.event == "reset" else None
-
-
-async def _accepted(answer: httpx2.Response) -> dict[str, Any]:
-    """The answer's JSON. Raises RequestRefusedError."""
-    await answer.aread()
-    content = _content(answer)
-    if not answer.is_success:
-        raise RequestRefusedError(answer.status_code, content)
-    return content
-
-
-def _content(answer: httpx2.Response) -> dict[str, Any]:
-    try:
-        return dict(answer.json())
-    except ValueError:
-        return {}
-
-
-def _auth_url(url: httpx2.URL, action: bytes) -> httpx2.URL:
-    return url.copy_with(raw_path=url.raw_path.partition(b"/api/v1/")[0] + b"/api/v1/auth/" + action)

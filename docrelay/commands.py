@@ -11,6 +11,7 @@ from uuid import UUID
 
 import typer
 
+from docrelay.output import end_unread
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ def _exit_as(work: Callable[[], Awaitable[Any]]) -> Any:
     """The outcome of the work. A refused request ends with 2, a server that is not there with 3."""
     import httpx2  # noqa: PLC0415
 
-    from docrelay.client import RequestRefusedError  # noqa: PLC0415
+    from docrelay.replies import NotDocrelayError, RequestRefusedError  # noqa: PLC0415
 
     try:
         return asyncio.run(_awaited(work))
@@ -193,9 +194,14 @@ def _exit_as(work: Callable[[], Awaitable[Any]]) -> Any:
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         typer.echo(f"docrelay: {error}", err=True)
         raise typer.Exit(2) from None
-    except httpx2.TransportError as error:
+    except NotDocrelayError as error:
+        typer.echo(f"docrelay: {error}", err=True)
+        raise typer.Exit(3) from None
+    except httpx2.RequestError as error:
         typer.echo(f"docrelay: The server does not answer: {error}", err=True)
         raise typer.Exit(3) from None
+    except OSError as error:
+        end_unread(error)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

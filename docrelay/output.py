@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from docrelay.client import JSON, Event
+if TYPE_CHECKING:
+    from docrelay.client import JSON, Event
 
 
 def tell(line: str) -> None:
@@ -16,6 +20,13 @@ def tell(line: str) -> None:
 def show(fields: JSON, *, as_json: bool) -> None:
     """One document a line."""
     typer.echo(json.dumps(fields) if as_json else _line(fields))
+
+
+def end_unread(error: OSError) -> NoReturn:
+    """Exit 1: nobody takes the answers any more, as the reader has gone or the disk is full."""
+    # Python would try again at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(f"docrelay: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
 
 
 def event_line(event: Event) -> str:

@@ -10,7 +10,8 @@ from pathlib import Path
 import httpx2
 import typer
 
-from docrelay.client import JSON, KeptLogin, Login, RequestRefusedError
+from docrelay.logins import KeptLogin, Login
+from docrelay.replies import JSON, content, require_success
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 
@@ -42,13 +43,12 @@ def find_access(settings: Settings, base_url: str | None) -> Access:
 
 
 async def log_in(base_url: str, username: str, password: str) -> None:
-    """Log in and keep it, for the user's own eyes. Raises RequestRefusedError, httpx2.TransportError."""
+    """Log in and keep it, for the user's own eyes. Raises what a request of the client does."""
     url = base_url.rstrip("/")
     async with httpx2.AsyncClient() as http:
         answer = await http.post(f"{url}/api/v1/auth/login", json={"username": username, "password": password})
-    if not answer.is_success:
-        raise RequestRefusedError(answer.status_code, {"detail": "The log-in was refused."})
-    _keep({"base_url": url, **answer.json()})
+    await require_success(answer)
+    _keep({"base_url": url, **content(answer, "access_token", "refresh_token")})
 
 
 def _login_file() -> Path:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from uuid import uuid4
 
 import httpx2
 import pytest
 
 from docrelay.client import JSON, Client, Event, KeptLogin, Login, RequestRefusedError, Reset, Token
+from docrelay.replies import retry_after
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import Backends
 from shared.settings import Settings
+from tests.support.any_server import Said, saying
 from tests.support.builders import S, report
 from tests.support.callers import PATHS, Caller, calling, tokens_of
 from tests.support.running import serving
@@ -153,3 +157,41 @@ async def test_log_in_that_another_process_has_refreshed_is_used(
     async with Client(api, auth=login) as client:
         assert (await client.me())["username"] == me.user.name
     assert (kept, written) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("7", 7.0),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        ("Wed, 21 Oct 2015 07:28:00 -0000", 0.0),
+        ("-7", 1.0),
+        ("soon", 1.0),
+        ("nan", 1.0),
+        ("", 1.0),
+    ],
+)
+def test_server_may_say_in_several_ways_when_there_is_room(said: str, seconds: float) -> None:
+    assert retry_after(httpx2.Response(429, headers={"Retry-After": said})) == seconds
+
+
+def test_date_when_there_is_room_is_so_many_seconds_away() -> None:
+    said = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    assert 3_000 < retry_after(httpx2.Response(429, headers={"Retry-After": said})) <= 3_600
+
+
+@pytest.mark.parametrize(
+    "login",
+    [
+        Login("ada", PASSWORD),
+        KeptLogin(recall=lambda: {"access_token": "expired", "refresh_token": "-"}, keep=lambda _: None),
+    ],
+    ids=["password", "kept"],
+)
+async def test_log_in_that_comes_too_early_waits_as_it_is_told(login: httpx2.Auth) -> None:
+    expired = [Said(status="401 Unauthorized")] if isinstance(login, KeptLogin) else []
+    late = Said(status="429 Too Many Requests", headers=("Retry-After: 0",))
+    tokens = Said(body='{"access_token": "a", "refresh_token": "b"}')
+    answers = (*expired, late, *expired, tokens, Said(body='{"username": "ada"}'))
+    async with saying(*answers) as url, Client(url, auth=login) as client:
+        assert (await client.me())["username"] == "ada"

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
+from asyncio.subprocess import PIPE
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
+from tests.support.any_server import Said, saying
+from tests.support.callers import Caller
 from tests.support.running import PASSWORD
 from tests.support.terminal import Terminal
+
+ID = "01a202f2-0000-7000-8000-000000000000"
 
 
 @pytest.mark.parametrize("command", [["list"], ["doctor"], ["insights", "a"], ["watch"], ["wait", str(uuid4())]])
@@ -49,3 +56,68 @@ async def test_path_without_a_file_is_refused_and_the_rest_uploaded(shell: Termi
     first, second = await shell.lines("upload", str(named), str(tmp_path / "a.txt"), code=1)
     assert (first["filename"], first["status"], first["error"]["code"]) == (str(named), "refused", "no_file")
     assert second["status"] == "pending"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Said(kind="text/html", body="<html>Welcome</html>"),
+        Said(body='{"hello": "world"}'),
+        Said(body="[]"),
+        Said(status="302 Found", headers=("Location: /login",)),
+        Said(status="404 Not Found", kind="text/html", body="<html>Nothing here</html>"),
+    ],
+    ids=["page", "other", "list", "redirect", "missing"],
+)
+@pytest.mark.parametrize(
+    "command",
+    [
+        "list",
+        "doctor",
+        "insights a",
+        "watch",
+        f"wait {ID}",
+        f"show {ID}",
+        f"show --text {ID}",
+        f"process {ID}",
+        f"delete {ID}",
+        "upload pyproject.toml",
+        "login --username ada --password-stdin",
+    ],
+)
+async def test_server_that_is_not_docrelay_is_3(nobody: Terminal, command: str, said: Said) -> None:
+    async with saying(said) as url:
+        nobody.keep(base_url=url, access_token="-", refresh_token="-")
+        outcome = await nobody.run(*command.split(), "--base-url", url, entered="secret\n")
+    assert (outcome.exit_code, outcome.stdout) == (3, "")
+    assert f"docrelay: {url}/" in outcome.stderr
+    assert "not as Docrelay does" in outcome.stderr
+
+
+@pytest.mark.parametrize(("status", "code"), [("401 Unauthorized", 2), ("429 Too Many Requests", 2), ("503 Down", 3)])
+async def test_log_in_that_is_refused_says_why(nobody: Terminal, status: str, code: int) -> None:
+    async with saying(Said(status=status, body='{"code": "any", "detail": "Try again in 43 seconds."}')) as url:
+        words = ("login", "--base-url", url, "--username", "ada", "--password-stdin")
+        outcome = await nobody.run(*words, entered="secret\n")
+    assert (outcome.exit_code, outcome.stdout) == (code, "")
+    assert f"docrelay: {status.split(maxsplit=1)[0]} Try again in 43 seconds.\n" in outcome.stderr
+
+
+async def test_output_that_nobody_takes_is_told_in_a_line(shell: Terminal, me: Caller) -> None:
+    await me.document()
+    reader, writer = os.pipe()
+    os.close(reader)
+    running = await asyncio.create_subprocess_exec(sys.executable, "-m", "docrelay", "list", stdout=writer, stderr=PIPE)
+    os.close(writer)
+    _, errors = await running.communicate()
+    assert (running.returncode, errors) == (1, b"docrelay: Broken pipe\n")
+
+
+async def test_log_in_that_cannot_be_kept_is_told_in_a_line(nobody: Terminal) -> None:
+    (nobody.folder / "docrelay").write_text("a file where the folder would be")
+    async with saying(Said(body='{"access_token": "a", "refresh_token": "b"}')) as url:
+        words = ("-m", "docrelay", "login", "--base-url", url, "--username", "ada", "--password-stdin")
+        running = await asyncio.create_subprocess_exec(sys.executable, *words, stdin=PIPE, stderr=PIPE)
+        _, errors = await running.communicate(b"secret\n")
+    assert running.returncode == 1
+    assert errors.decode() == f"docrelay: File exists: {nobody.folder / 'docrelay'}\n"
