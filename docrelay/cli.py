@@ -119,9 +119,13 @@ def add_user(
     admin: Annotated[bool, typer.Option("--admin", help="May add users, too.")] = False,
     password_stdin: Annotated[bool, typer.Option("--password-stdin", help="Read the password, do not ask.")] = False,
 ) -> None:
-    """Add a user to the store of the settings."""
-    from docrelay.accounts import add  # noqa: PLC0415
+    """Add a user: to the stack in DOCRELAY_HOME, or to the store that the settings name."""
+    from docrelay import accounts, remote, session  # noqa: PLC0415
 
+    settings = Settings.load()
     password = sys.stdin.readline().rstrip("\n") if password_stdin else typer.prompt("Password", hide_input=True)
-    add(Settings.load(), name=name, password=password, admin=admin)
-    typer.echo(f"added {name}", err=True)
+    if access := session.stack_access(settings):
+        commands.run_as(access, lambda client: remote.add_user(client, name=name, password=password, admin=admin))
+    else:
+        accounts.add(settings, name=name, password=password, admin=admin)
+    typer.echo(f"added {name} to {access.base_url if access else 'the store'}", err=True)

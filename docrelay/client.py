@@ -164,6 +164,11 @@ class Client:
         """Who the caller is."""
         return await self._get("/auth/me", {}, "username")
 
+    async def add_user(self, name: str, password: str, *, role: str = "user") -> JSON:
+        """Add a user, as an admin."""
+        fields = {"username": name, "password": password, "role": role}
+        return content(await self._request("POST", "/users", json=fields), "username")
+
     async def health(self, name: str) -> JSON:
         """`livez`, `readyz` or `version`, which ask for no token."""
         answer = await self._http.get(f"{self._base_url.removesuffix('/api/v1')}/{name}", timeout=_TIMEOUT)

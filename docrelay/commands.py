@@ -16,6 +16,7 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from docrelay.client import Client
+    from docrelay.session import Access
 
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="The server, when it is not the one of the log-in.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
@@ -167,10 +168,13 @@ def doctor(base_url: BaseUrl = None) -> None:
 
 def _run(base_url: str | None, work: Callable[[Client], Awaitable[bool]]) -> None:
     """Do the work as whoever is logged in; exit 1 when documents failed."""
-    from docrelay.client import Client  # noqa: PLC0415
     from docrelay.session import find_access  # noqa: PLC0415
 
-    access = find_access(Settings.load(), base_url)
+    run_as(find_access(Settings.load(), base_url), work)
+
+
+def run_as(access: Access, work: Callable[[Client], Awaitable[bool]]) -> None:
+    from docrelay.client import Client  # noqa: PLC0415
 
     async def connected() -> bool:
         async with Client(access.base_url, auth=access.auth) as client:

@@ -127,6 +127,11 @@ async def insight(client: Client, folder: str, *, as_json: bool) -> bool:
     return False
 
 
+async def add_user(client: Client, *, name: str, password: str, admin: bool) -> bool:
+    await client.add_user(name, password, role="admin" if admin else "user")
+    return False
+
+
 async def doctor(client: Client) -> bool:
     """Look at the server step by step; whether something is wrong with it."""
     served, own = (await client.health("version"))["version"], version("docrelay")

@@ -42,6 +42,14 @@ def find_access(settings: Settings, base_url: str | None) -> Access:
     return Access(base_url=url, auth=Login(stack["username"], stack["password"]))
 
 
+def stack_access(settings: Settings) -> Access | None:
+    """The admin of the stack in DOCRELAY_HOME, unless the settings name a store, which is another one then."""
+    stack = _read(settings.home / "credentials.json")
+    if stack is None or settings.model_fields_set & {"database_url", "store"}:
+        return None
+    return Access(base_url=stack["base_url"], auth=Login(stack["username"], stack["password"]))
+
+
 async def log_in(base_url: str, username: str, password: str) -> None:
     """Log in and keep it, for the user's own eyes. Raises what a request of the client does."""
     url = base_url.rstrip("/")

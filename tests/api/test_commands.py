@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 import pytest
 from typer.testing import Result
 
+from shared.accounts import Role
 from shared.document import Document
 from shared.settings import Settings
 from tests.support.builders import S, move
@@ -83,6 +84,23 @@ async def test_user_of_the_embedded_stack_or_of_the_settings_is_used(
     monkeypatch.setenv("DOCRELAY_USERNAME", name)
     monkeypatch.setenv("DOCRELAY_PASSWORD", PASSWORD)
     assert await nobody.lines("list", "--base-url", api) == []
+
+
+async def test_user_is_added_to_the_stack_whose_admin_is_known(
+    nobody: Terminal, api: str, stack_settings: Settings
+) -> None:
+    names = [f"user-{uuid4().hex[:12]}" for _ in range(2)]
+    await add_user(stack_settings, names[0], role=Role.ADMIN)
+    credentials = nobody.folder / "stack" / "credentials.json"
+    credentials.parent.mkdir()
+    credentials.write_text(json.dumps({"base_url": api, "username": names[0], "password": PASSWORD}))
+    words = ("user", "add", names[1], "--password-stdin")
+    added = await nobody.run(*words, entered=f"{PASSWORD}\n")
+    assert (added.exit_code, added.stdout, added.stderr) == (0, "", f"added {names[1]} to {api}\n")
+    again = await nobody.run(*words, entered=f"{PASSWORD}\n")
+    assert (again.exit_code, again.stderr) == (2, "docrelay: 409 There is a user of that name.\n")
+    login = ("login", "--base-url", api, "--username", names[1], "--password-stdin")
+    assert (await nobody.run(*login, entered=f"{PASSWORD}\n")).exit_code == 0
 
 
 async def test_another_server_is_not_told_the_password_of_the_embedded_stack(nobody: Terminal) -> None:

@@ -36,4 +36,4 @@ def test_password_is_read_from_standard_input(monkeypatch: pytest.MonkeyPatch, s
     name = f"Ada-{uuid4().hex}"
     outcome = CliRunner().invoke(app, ["user", "add", name, "--password-stdin"], input=f"{PASSWORD}\n")
     assert (outcome.exit_code, outcome.stdout) == (0, "")
-    assert f"added {name}" in outcome.stderr
+    assert outcome.stderr == f"added {name} to the store\n"
