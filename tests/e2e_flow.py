@@ -1,4 +1,4 @@
-"""Verifies a running Docrelay deployment from outside, over HTTP: `python tests/e2e_flow.py --help`.
+"""Verifies a running Docrelay deployment from outside, over HTTP: `python3 tests/e2e_flow.py --help`.
 
 Standard library only and nothing of the project, so that it works when copied elsewhere. Exit code 0, 1 (a step
 failed), 2 (usage) or 3 (unreachable). It makes its own documents and deletes them at the end.

@@ -158,7 +158,7 @@ def _announce(home: Home, kept: Secrets, *, port: int) -> None:
         f"\n  API and docs  {url}/docs"
         f"\n  Log in        user {kept.username}, password in {home.path / 'credentials.json'}"
         f"\n  Logs          {home.path / 'logs'}"
-        f"\n  Check it      DOCRELAY_HOME={shlex.quote(str(home.path))} python tests/e2e_flow.py"
+        f"\n  Check it      DOCRELAY_HOME={shlex.quote(str(home.path))} python3 tests/e2e_flow.py"
         "\n  Ctrl-C stops everything; the data stays.\n"
     )
 

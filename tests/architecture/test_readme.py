@@ -52,9 +52,15 @@ def exists(words: tuple[str, ...]) -> bool:
     return not hasattr(command, "commands")
 
 
-@pytest.mark.parametrize("command", ["make dev", "make test", "python tests/e2e_flow.py"])
+@pytest.mark.parametrize("command", ["make dev", "make test", "python3 tests/e2e_flow.py"])
 def test_readme_names_command(command: str) -> None:
     assert command in readme()
+
+
+def test_prose_calls_python_as_every_system_does() -> None:
+    """Debian has no `python`. docs/compatibility.md quotes the commands of other systems."""
+    calling = [name_of(path) for path in prose() if re.search(r"(?<![/\w])python tests/", code_in(path.read_text()))]
+    assert calling == ["docs/compatibility.md"]
 
 
 def test_readme_names_every_system_package_that_ci_installs() -> None:

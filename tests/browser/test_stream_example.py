@@ -1,4 +1,4 @@
-"""The example of docs/streaming.md follows the stream in a real browser, through several ends of it."""
+"""The examples of docs/streaming.md follow the stream in a real browser, through several ends of it."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ COLLECT = """
 """
 
 
-def example() -> str:
-    """The one block of JavaScript."""
-    (code,) = re.findall(r"^```js\n(.*?)^```", (ROOT / "docs" / "streaming.md").read_text(), re.MULTILINE | re.DOTALL)
-    return str(code)
+def examples() -> list[str]:
+    """The blocks of JavaScript: one reads with fetch, one with EventSource."""
+    found = re.findall(r"^```js\n(.*?)^```", (ROOT / "docs" / "streaming.md").read_text(), re.MULTILINE | re.DOTALL)
+    assert ["EventSource" in code for code in found] == [False, True]
+    return found
 
 
-async def test_example_for_browsers_sees_every_move_once_over_several_streams(
+async def test_examples_for_browsers_see_every_move_once_over_several_streams(
     stack_settings: Settings, backends: Backends
 ) -> None:
     settings = stack_settings.model_copy(update={"stream_linger_seconds": 0})
@@ -48,8 +49,12 @@ async def test_example_for_browsers_sees_every_move_once_over_several_streams(
         await page.goto(f"{base_url}/docs")
         document = await me.document(S.UPLOADED)
         given = [tokens_of(settings).access(me.user, uuid4()), "0", len(PATHS[S.COMPLETED])]
-        script = f"async ([token, cursor, count]) => {{ {example()} {COLLECT} }}"
-        telling = asyncio.create_task(page.evaluate(script, given))
+        telling = [asyncio.create_task(page.evaluate(script(code), given)) for code in examples()]
         for status in PATHS[S.COMPLETED][1:]:
             document = await me.move(document, status)
-        assert await asyncio.wait_for(telling, 60) == list(PATHS[S.COMPLETED])
+        told = await asyncio.wait_for(asyncio.gather(*telling), 60)
+    assert told == [list(PATHS[S.COMPLETED])] * 2
+
+
+def script(code: str) -> str:
+    return f"async ([token, cursor, count]) => {{ {code} {COLLECT} }}"
