@@ -54,18 +54,24 @@ def services(request: Request) -> Services:
     return cast("Services", request.app.state.services)
 
 
-ServicesDep = Annotated[Services, Depends(services)]
+# All that is asked for here is `async`, or FastAPI would change to another thread for it; and asks for little by
+# annotation, because FastAPI looks through it again for each route.
+async def _services(request: Request) -> Services:
+    return services(request)
 
 
-async def limited_by_address(request: Request, services: ServicesDep) -> None:
+ServicesDep = Annotated[Services, Depends(_services)]
+
+
+async def limited_by_address(request: Request) -> None:
     """For every route of the API: count the request before anything else is done for it."""
-    services.rate_limits.spend(request, "address", source_of(request))
+    services(request).rate_limits.spend(request, "address", source_of(request))
 
 
-async def caller(request: Request, services: ServicesDep, token: Annotated[str | None, Depends(_bearer)]) -> Caller:
+async def caller(request: Request, token: Annotated[str | None, Depends(_bearer)]) -> Caller:
     if token is None:
         raise unauthorized("Send an access token: Authorization: Bearer <token>.")
-    return await identified(request, services, token, "at+jwt")
+    return await identified(request, services(request), token, "at+jwt")
 
 
 async def identified(request: Request, services: Services, token: str, kind: Kind) -> Caller:
@@ -92,14 +98,14 @@ AdminDep = Annotated[Caller, Depends(admin)]
 
 
 async def own_document(
-    services: ServicesDep, caller: CallerDep, document_id: Annotated[str, Path(description="The document's id.")]
+    request: Request, caller: CallerDep, document_id: Annotated[str, Path(description="The document's id.")]
 ) -> Document:
     """The caller's own document. Foreign, missing, deleted and malformed ids get the same answer."""
     try:
         wanted = UUID(document_id)
     except ValueError:
         raise not_found() from None
-    document = await services.backends.documents.find(wanted, owner=caller.user.id)
+    document = await services(request).backends.documents.find(wanted, owner=caller.user.id)
     if document is None:
         raise not_found()
     return document
@@ -110,7 +116,7 @@ DocumentDep = Annotated[Document, Depends(own_document)]
 _MAX_KEY_CHARS = 255
 
 
-def idempotency_key(
+async def idempotency_key(
     key: Annotated[
         str | None,
         Header(alias="Idempotency-Key", description="Repeat a request with the same key and it has its effect once."),

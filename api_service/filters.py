@@ -16,7 +16,7 @@ from shared.lists import ListFilter
 _TYPES = {"pdf": PDF, "docx": DOCX, "txt": TEXT, "text": TEXT} | {name: name for name in (PDF, DOCX, TEXT)}
 
 
-def document_filter(
+async def document_filter(
     status: Annotated[str | None, Query(description="Only documents in this status, in any case.")] = None,
     folder: Annotated[str | None, Query(description="Only documents in this folder and below.")] = None,
     type_: Annotated[str | None, Query(alias="type", description="Only `pdf`, `docx` or `text`.")] = None,

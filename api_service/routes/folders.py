@@ -25,7 +25,7 @@ from shared.lists import ListFilter
 router = APIRouter(prefix="/folders", tags=["folders"])
 
 
-def folder_in_path(
+async def folder_in_path(
     path: Annotated[str, Path(description="A folder's path, with `/` or `%2F`; a lone `/` is all documents.")],
 ) -> str:
     return folder_path(path)

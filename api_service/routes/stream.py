@@ -29,7 +29,7 @@ async def listening_caller(
     ticket: Annotated[str | None, Query(description="From `POST /auth/stream-ticket`, instead of the header.")] = None,
 ) -> Caller:
     if ticket is None:
-        return await caller(request, services, _bearer_token(request))
+        return await caller(request, _bearer_token(request))
     return await identified(request, services, ticket, "ticket+jwt")
 
 
