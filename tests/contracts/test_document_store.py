@@ -144,8 +144,9 @@ async def test_history_has_every_move_in_order(backends: Backends) -> None:
 
 async def test_tombstone_keeps_no_trace_but_id_owner_and_fence(backends: Backends) -> None:
     document = await stored(backends, S.COMPLETED, new_document(folder="secret-folder", filename="secret-name.pdf"))
-    change = move(document, S.DELETING)
-    await backends.documents.apply(change)
+    again = move(document, S.PENDING)
+    change = move(again.after, S.DELETING)
+    await backends.documents.apply(again, change)
     await backends.documents.entomb(change.after, now=FAR)
     tomb = await backends.documents.get(document.id)
     assert tomb is not None
