@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from shared import log
 from shared.clock import Clock
@@ -34,6 +35,8 @@ _RECEIVE_BACKOFF_SECONDS = 1.0
 _OVERDUE_AFTER = timedelta(seconds=10)
 # Somebody else has the document now: its row says what is left to do, at the next delivery.
 _MOVED = Retry(after_seconds=1, reason="moved", burn_attempt=False)
+# SQS counts every delivery, and gives up after 20; a document that has to wait is none the worse for it.
+_MANY_RECEIVES = 15
 _GIVEN_BACK = Retry(after_seconds=0, reason="stopped", burn_attempt=False)
 
 
@@ -66,7 +69,11 @@ class Handler:
             except Exception as exc:  # noqa: BLE001 - the one place where a failure becomes a disposition
                 verdict = decide(exc, attempt=held.attempt if held else 0, max_attempts=self.max_attempts)
                 _log_failure(exc)
-            return await self._record(verdict or Ack(), held)
+            recorded = await self._record(verdict or Ack(), held)
+            waits = isinstance(recorded, Retry) and not recorded.burn_attempt
+            if waits and delivery.receive_count >= _MANY_RECEIVES:
+                return await self._leave_to_the_sweep(message.document_id, recorded)
+            return recorded
 
     async def _run_leased(
         self, document: Document, delivery: Delivery, *, deadline: datetime, stop: asyncio.Event
@@ -83,6 +90,9 @@ class Handler:
             left = deadline + _OVERDUE_AFTER - self.clock()
             waiting = {job, heartbeat, stopped}
             await asyncio.wait(waiting, timeout=max(0, left.total_seconds()), return_when=asyncio.FIRST_COMPLETED)
+            if job.cancelled():
+                # By a stage itself: nobody else has the task. The slot is not to go with it.
+                raise RuntimeError("The work was cancelled from within.")
             if job.done():
                 job.result()
             elif heartbeat.done():
@@ -126,7 +136,20 @@ class Handler:
         except (MoveError, BackendUnavailableError):
             # Its row is due when the lease ends, and the message comes back: nothing is lost by leaving it.
             return _MOVED
+        except Exception:  # noqa: BLE001 - one document must not end the work on the others
+            _log.exception("document.not_recorded")
+            return _MOVED
         return verdict
+
+    async def _leave_to_the_sweep(self, document_id: UUID, verdict: Retry) -> Disposition:
+        """Let the message go before the queue gives up on it: when the wait is over, the sweep sends another one."""
+        try:
+            document = await self.documents.get(document_id)
+            if document is not None and document.status is DocumentStatus.PENDING:
+                await self.documents.postpone(document, due_at=self.clock() + timedelta(seconds=verdict.after_seconds))
+        except BackendUnavailableError:
+            return verdict
+        return Ack()
 
 
 class Consumer:

@@ -8,6 +8,7 @@ from datetime import datetime
 from shared.document import Document, DocumentStatus, Failure
 from shared.errors import (
     AttemptsExhaustedError,
+    BackendUnavailableError,
     DocrelayError,
     DocumentError,
     InterruptedByStopError,
@@ -16,11 +17,15 @@ from shared.errors import (
     NotNowError,
 )
 from shared.messages import ProcessMessage
+from shared.visible import visible
 
 # A delivery that finds a live lease comes back when that lease, with its clock skew, has surely ended.
 LEASE_MARGIN_SECONDS = 6
 _BACKOFF_SECONDS = 2.0
 _BACKOFF_MAX_SECONDS = 60.0
+# What is away is seldom back at once: five attempts outlast two minutes of it.
+_OUTAGE_GROWTH, _GROWTH = 5.0, 2.0
+_MAX_DETAIL_CHARS = 1_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +83,8 @@ def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
         case _ if attempt >= max_attempts:
             return Fail(failure=failure_of(_exhausted(error, attempt)))
         case _:
-            return Retry(after_seconds=_backoff_seconds(attempt), reason=type(error).__name__)
+            growth = _OUTAGE_GROWTH if isinstance(error, BackendUnavailableError) else _GROWTH
+            return Retry(after_seconds=_backoff_seconds(attempt, growth), reason=type(error).__name__)
 
 
 def _exhausted(error: Exception, attempt: int) -> AttemptsExhaustedError:
@@ -88,8 +94,9 @@ def _exhausted(error: Exception, attempt: int) -> AttemptsExhaustedError:
 
 
 def failure_of(error: DocumentError) -> Failure:
-    return Failure(code=error.code, detail=str(error))
+    # An added stage's words may quote a document, with what no store takes.
+    return Failure(code=error.code, detail=visible(str(error))[:_MAX_DETAIL_CHARS])
 
 
-def _backoff_seconds(attempt: int) -> float:
-    return min(_BACKOFF_SECONDS * 2.0 ** (attempt - 1), _BACKOFF_MAX_SECONDS)
+def _backoff_seconds(attempt: int, growth: float) -> float:
+    return min(_BACKOFF_SECONDS * growth ** (attempt - 1), _BACKOFF_MAX_SECONDS)

@@ -68,6 +68,15 @@ async def give_back(stage: Stage) -> None:
     await stage.consume(stage.worker(), stopped=True)
 
 
+async def received_often(stage: Stage) -> Document:
+    """The document had to wait before, so often that the queue will soon give up on its message."""
+    document, queue = await stage.queued(), stage.backends.queue
+    for _ in range(15):
+        (delivery,) = await queue.receive(limit=1, wait_seconds=5, visibility_seconds=60)
+        await queue.extend(delivery.receipt, visibility_seconds=0)
+    return document
+
+
 async def other_bytes(stage: Stage) -> Document:
     """What is in the bucket is not what was uploaded."""
     document = await stage.queued()
@@ -126,6 +135,7 @@ SCENARIOS = {
     "work slowly": Scenario(prepare=Stage.queued, act=Stage.work, ends=COMPLETED, lease_seconds=2, opening=SLOWLY),
     "fail": Scenario(prepare=other_bytes, act=Stage.work, ends=FAILED),
     "give back": Scenario(prepare=Stage.queued, act=give_back, ends=COMPLETED),
+    "wait for long": Scenario(prepare=received_often, act=give_back, ends=COMPLETED),
     "send again": Scenario(prepare=on_the_way(*PENDING), act=sweep, later=LATER, ends=COMPLETED),
     "give up": Scenario(prepare=spent, act=sweep, later=LATER, ends=FAILED),
     "abandon": Scenario(prepare=on_the_way(), act=sweep, later=LATER, ends=GONE),

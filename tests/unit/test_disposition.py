@@ -90,11 +90,19 @@ def test_nobodys_failure_burns_no_attempt(error: Exception) -> None:
     assert not verdict.burn_attempt
 
 
-def test_other_errors_are_tried_again_with_growing_pauses_until_the_last_attempt() -> None:
-    error = errors.BackendUnavailableError("S3 did not answer.")
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errors.BackendUnavailableError("S3 did not answer."), [2, 10, 50, 60]),
+        (errors.OverdueError("S3 did not answer."), [2, 4, 8, 16]),
+    ],
+)
+def test_other_errors_are_tried_again_with_growing_pauses_until_the_last_attempt(
+    error: Exception, expected: list[float]
+) -> None:
     verdicts = [decide(error, attempt=attempt, max_attempts=5) for attempt in range(1, 5)]
     pauses = [verdict.after_seconds for verdict in verdicts if isinstance(verdict, Retry)]
-    assert pauses == [2, 4, 8, 16]
+    assert pauses == expected
     last = decide(error, attempt=5, max_attempts=5)
     assert isinstance(last, Fail)
     assert last.failure.code == "attempts_exhausted"

@@ -1,0 +1,71 @@
+"""A document that has to wait, for longer than the queue has patience; and endings that are nobody's but a stage's."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from shared.bootstrap import Backends
+from shared.errors import LLMRateLimitedError, StageFailedError
+from shared.settings import Settings
+from tests.support.builders import S
+from tests.worker.test_handler import World, delivery_of, passing
+from worker_service.disposition import Ack, Fail, Retry
+
+WAIT_SECONDS = 700.0
+# One before the queue's twenty is soon enough, and one is too soon.
+TIRED, FRESH = 19, 2
+
+
+@pytest.fixture
+def world(stack_settings: Settings, backends: Backends) -> World:
+    return World(stack_settings, backends)
+
+
+async def test_message_that_has_waited_often_goes_and_the_sweep_sends_another_in_time(world: World) -> None:
+    document = await world.stored()
+    handler = world.handler(analysis=passing(LLMRateLimitedError(retry_after_seconds=WAIT_SECONDS)))
+    fresh, tired = (replace(delivery_of(document), receive_count=count) for count in (FRESH, TIRED))
+    assert isinstance(await world.handle(handler, document, fresh), Retry)
+    assert await world.handle(handler, document, tired) == Ack()
+    waiting = await world.now(document)
+    assert (waiting.status, waiting.attempt) == (S.PENDING, 0)
+    assert waiting.due_at is not None
+    assert abs(waiting.due_at - world.clock() - timedelta(seconds=WAIT_SECONDS)) < timedelta(seconds=60)
+
+
+async def test_message_of_a_document_that_another_worker_has_goes_as_well(world: World) -> None:
+    working = await world.stored(S.PROCESSING)
+    fresh, tired = (replace(delivery_of(working), receive_count=count) for count in (FRESH, TIRED))
+    assert isinstance(await world.handle(world.handler(), working, fresh), Retry)
+    assert await world.handle(world.handler(), working, tired) == Ack()
+    assert await world.now(working) == working
+
+
+async def test_attempt_that_counts_comes_back_however_often_it_was_received(world: World) -> None:
+    document = await world.stored()
+    tired = replace(delivery_of(document), receive_count=TIRED)
+    assert isinstance(await world.handle(world.handler(analysis=passing(RuntimeError())), document, tired), Retry)
+
+
+@pytest.mark.parametrize("words", ["cannot read a\0b", "cannot read \ud800", "x" * 100_000])
+async def test_words_that_no_store_takes_fail_their_own_document_alone(world: World, words: str) -> None:
+    document = await world.stored()
+    verdict = await world.handle(world.handler(analysis=passing(StageFailedError(words))), document)
+    assert isinstance(verdict, Fail)
+    failed = await world.now(document)
+    assert failed.failure == verdict.failure
+    assert failed.failure is not None
+    assert failed.failure.detail.startswith(("cannot read", "xxx"))
+
+
+async def test_stage_that_cancels_itself_counts_as_an_attempt(world: World) -> None:
+    document = await world.stored()
+    analysis = passing()
+    analysis.error = asyncio.CancelledError()  # type: ignore[assignment]
+    assert isinstance(await world.handle(world.handler(analysis=analysis), document), Retry)
+    released = await world.now(document)
+    assert (released.status, released.attempt) == (S.PENDING, 1)
