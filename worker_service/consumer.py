@@ -70,8 +70,7 @@ class Handler:
                 verdict = decide(exc, attempt=held.attempt if held else 0, max_attempts=self.max_attempts)
                 _log_failure(exc)
             recorded = await self._record(verdict or Ack(), held)
-            waits = isinstance(recorded, Retry) and not recorded.burn_attempt
-            if waits and delivery.receive_count >= _MANY_RECEIVES:
+            if isinstance(recorded, Retry) and not recorded.burn_attempt and delivery.receive_count >= _MANY_RECEIVES:
                 return await self._leave_to_the_sweep(message.document_id, recorded)
             return recorded
 
