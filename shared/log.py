@@ -18,6 +18,7 @@ import structlog
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
 # A line is read from the left.
 _FIRST = ("timestamp", "level", "event", "service")
+_NOISY = ("aiobotocore", "botocore", "httpcore", "httpcore2", "httpx", "httpx2", "mangum", "openai", "uvicorn.access")
 
 
 def configure(*, level: str, service: str, stream: TextIO = sys.stderr) -> None:
@@ -48,8 +49,8 @@ def configure(*, level: str, service: str, stream: TextIO = sys.stderr) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # Their lines repeat ours (one per request), name every credential look-up, or quote headers and bodies.
-    for noisy in ("aiobotocore", "botocore", "httpcore", "httpcore2", "httpx", "mangum", "openai", "uvicorn.access"):
+    # Their lines repeat ours (one per request), name every credential look-up, or quote addresses, headers and bodies.
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)
     structlog.contextvars.bind_contextvars(service=service)
 

@@ -21,6 +21,7 @@ from tests.support.running import PASSWORD, serving, until, working
 TEXT = "The heron eats canary-text at noon and signs the treaty."
 NAME, FOLDER, KEY, LABEL = "canary-name", "canary-folder", "canary-key-of-a-request", "canary-type"
 WRONG_PASSWORD, USERNAME, API_KEY = "canary-password", "canary-user", "sk-canary-api-key"
+GATEWAY_USER = "canary-gateway"
 
 
 @pytest.fixture
@@ -33,7 +34,8 @@ def lines() -> Iterator[io.StringIO]:
 async def api(own_settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     async with AsyncExitStack() as stack:
         model = stack.enter_context(OpenAIServer())
-        asked = {"openai_api_key": API_KEY, "openai_base_url": model.base_url}
+        gateway = model.base_url.replace("http://", f"http://{GATEWAY_USER}:{WRONG_PASSWORD}@")
+        asked = {"openai_api_key": API_KEY, "openai_base_url": gateway}
         settings = Settings.load(**{**own_settings.model_dump(), **asked}, _env_file=None)
         url = await stack.enter_async_context(serving(settings))
         await stack.enter_async_context(working(settings))
