@@ -198,6 +198,11 @@ class Calls:
         except CallFailedError as failed:
             await self._settle(self._failed(question, call, failed))
             raise
+        # A bug: how far the call came nobody knows, but the intent holds up everybody with the same question.
+        except Exception as bug:
+            _log.warning("llm.ambiguous", call_id=str(call.id), model=call.model, cause=type(bug).__name__)
+            await self._settle(replace(call, state=CallState.AMBIGUOUS, ended_at=self.clock()))
+            raise
         ended = replace(
             call,
             state=CallState.DONE,

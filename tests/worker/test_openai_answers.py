@@ -36,6 +36,7 @@ def message(text: str, **fields: object) -> dict[str, object]:
         ({"retry-after-ms": "1500", "retry-after": "99"}, 1.5),
         ({"retry-after": "Thu, 01 Jan 2015 00:00:00 GMT"}, 0.0),
         ({"retry-after": "soon"}, 10.0),
+        ({"retry-after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}, 10.0),
         ({"retry-after": "nan"}, 0.0),
         ({"retry-after": "1e12"}, 3_600.0),
         ({}, 10.0),

@@ -11,6 +11,7 @@ from pydantic import JsonValue
 from shared.analysis import Label, RunOptions
 from shared.bootstrap import Backends
 from shared.errors import LLMAuthError, LLMRateLimitedError, ModelRestingError, NoTextError, StageFailedError
+from shared.ledger import CallState
 from tests.support.builders import new_document, report
 from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.offline import OfflineAnalyzer
@@ -42,6 +43,22 @@ class Refused(Stage):
     async def _make(self, call_id: UUID) -> Answered:  # noqa: ARG002
         self.made += 1
         raise self.refusal
+
+
+class Broken(Stage):
+    """Asks a model, and as long as it has its bug, gets nowhere."""
+
+    name = "broken"
+    bug = True
+
+    async def run(self, work: Work, *, seconds: float) -> Work:
+        question = Question(key="k", model="m", price=None, reserve_tokens=(10, 1), timeout_seconds=seconds)
+        return work.with_result(self, (await work.calls.once(question, self._make)).answer)
+
+    async def _make(self, call_id: UUID) -> Answered:  # noqa: ARG002
+        if not self.bug:
+            return Answered(text="Well.", input_tokens=1, output_tokens=1)
+        raise ZeroDivisionError
 
 
 class Impatient(Stage):
@@ -85,6 +102,17 @@ async def test_refusal_of_a_model_is_not_answered_by_another_try(
         await Added(stage).run(replace(WORK, document=document, paid_calls=calls_of(backends, document)), seconds=20)
     assert stage.made == 1
     assert getattr(caught.value, "retry_after_seconds", 60) == 60
+
+
+async def test_question_is_free_after_a_call_that_a_bug_ended(backends: Backends) -> None:
+    stage, document = Broken(), await analyzing(backends)
+    with pytest.raises(ZeroDivisionError):
+        await Added(stage).run(replace(WORK, document=document, paid_calls=calls_of(backends, document)), seconds=20)
+    [row] = await backends.ledger.calls(document.id, run=document.run)
+    assert (row.state, row.error) == (CallState.AMBIGUOUS, None)
+    stage.bug, other = False, await analyzing(backends, owner=document.owner)
+    done = await Added(stage).run(replace(WORK, document=other, paid_calls=calls_of(backends, other)), seconds=20)
+    assert done.results["broken"].result == "Well."
 
 
 async def test_timeout_of_the_stages_own_is_not_its_budgets() -> None:

@@ -202,7 +202,8 @@ def _retry_after_seconds(headers: Mapping[str, str], default: float = 10.0) -> f
             seconds = float(milliseconds) / 1_000
         else:
             seconds = _seconds(headers.get("retry-after", ""))
-    except ValueError:
+    # A date may be of a year that no clock has.
+    except (ValueError, OverflowError):
         return default
     return min(max(0.0, seconds), _MAX_RETRY_AFTER_SECONDS)  # In this order nan becomes 0.
 
