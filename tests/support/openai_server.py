@@ -4,7 +4,7 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-obey, stranger, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context, and any status from 400 on. Else: ok.
+flood, obey, stranger, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context, any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.server.state.lock:
             calls = [asdict(call) for call in self.server.state.calls]
-        self._json(200, {"calls": calls})
+        self._send(200, json.dumps({"calls": calls}).encode(), "application/json", {})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -173,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, answer: dict[str, Any], name: str, *, chat: bool) -> None:
         body = json.dumps(_as_chat(answer) if chat else answer).encode()
-        body += b" " * int(_HUGE_BYTES) if name == "huge" else b""
+        body += b" " * _HUGE_BYTES if name == "huge" else b""
         if name == "empty":
             body = b""
         self._send(200, body, "application/json", {}, cut=name == "cut")
@@ -191,10 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _error(self, name: str, argument: str) -> None:
         status, code, message = _ERRORS.get(name) or (int(name[:3]), None, "Scripted failure.")
         error = {"message": message, "type": code or "scripted", "code": code, "param": None}
-        self._json(status, {"error": error}, {"Retry-After": argument} if argument else {})
-
-    def _json(self, status: int, value: object, headers: dict[str, str] | None = None) -> None:
-        self._send(status, json.dumps(value).encode(), "application/json", headers or {})
+        body = json.dumps({"error": error}).encode() + b" " * (_HUGE_BYTES if name == "flood" else 0)
+        self._send(status, body, "application/json", {"Retry-After": argument} if argument else {})
 
     def _send(self, status: int, body: bytes, content_type: str, headers: dict[str, str], *, cut: bool = False) -> None:
         self.send_response(status)
@@ -211,6 +209,7 @@ _ERRORS: dict[str, tuple[int, str | None, str]] = {
     "429": (429, "rate_limit_exceeded", "Rate limit reached."),
     "quota": (429, "insufficient_quota", "You exceeded your current quota."),
     "too_large": (429, "rate_limit_exceeded", "Request too large for the model on tokens per min (TPM)."),
+    "flood": (500, None, "Scripted failure."),
     "context": (400, "context_length_exceeded", "Your input exceeds the context window of this model."),
 }
 

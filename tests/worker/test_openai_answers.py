@@ -7,8 +7,8 @@ import json
 import pytest
 
 from shared.analysis import Analysis
-from shared.errors import LLMInvalidOutputError, LLMRateLimitedError
-from worker_service.analyzers.openai_answers import Answer, failure
+from shared.errors import AnalysisError, LLMInvalidOutputError, LLMQuotaError, LLMRateLimitedError
+from worker_service.analyzers.openai_answers import Answer, Refusal, failure
 from worker_service.failures import CallFailedError
 
 ANALYSIS = {
@@ -46,6 +46,22 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
     error = failure(status=429, code="rate_limit_exceeded", message="", headers=headers).error
     assert isinstance(error, LLMRateLimitedError)
     assert error.retry_after_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        (b'{"error": {"code": "insufficient_quota", "message": null}}', LLMQuotaError),
+        (b'{"error": {"code": null, "type": "insufficient_quota"}}', LLMQuotaError),
+        (b'{"type": "insufficient_quota", "message": "No more."}', LLMQuotaError),
+        (b'{"error": {"code": [429], "message": {}}}', LLMRateLimitedError),
+        (b'{"error": "Slow down."}', LLMRateLimitedError),
+        (b"[" * 100_000, LLMRateLimitedError),
+        (b"", LLMRateLimitedError),
+    ],
+)
+def test_cause_is_read_of_whatever_comes_with_a_refusal(body: bytes, cause: type[AnalysisError]) -> None:
+    assert isinstance(Refusal.read(body).failure(status=429, headers={}).error, cause)
 
 
 def test_reasoning_and_comments_are_not_part_of_the_answer() -> None:

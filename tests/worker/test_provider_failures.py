@@ -1,4 +1,4 @@
-"""Fifteen ways in which a provider fails, over real HTTP: each has its cause and exactly the calls that it is worth."""
+"""Sixteen ways in which a provider fails, over real HTTP: each has its cause and exactly the calls that it is worth."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ import pytest
 from shared.bootstrap import Backends
 from shared.document import Document
 from shared.errors import AnalysisError, ModelRestingError
-from tests.support.openai_server import OpenAIServer
+from tests.support.openai_server import OpenAIServer, ReceivedCall
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
+from tests.support.running import until
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.breaker import FAILURES_IN_A_ROW, Breakers
 from worker_service.calls import Calls
@@ -49,6 +50,7 @@ SCENARIOS = [
     Scenario("404 model", ("404",) * 5, "llm_unavailable", 1),
     Scenario("content filter", ("filtered",) * 5, "llm_refused", 1),
     Scenario("huge answer", ("huge",) * 5, "llm_invalid_output", 2),
+    Scenario("huge error", ("flood",) * 5, "llm_unavailable", 2),
 ]
 
 
@@ -102,6 +104,19 @@ async def test_failure_ends_with_its_cause_and_no_more_calls_than_it_is_worth(
     ledger = await provider.backends.ledger.calls(document.id, run=document.run)
     assert [str(call.id) for call in ledger] == [call.request_id for call in provider.server.calls]
     assert not any(CANARY in said for said in provider.said)
+
+
+@pytest.mark.parametrize("behaviour", ["huge", "flood"])
+async def test_body_is_read_no_further_than_an_answer_may_be(provider: Provider, behaviour: str) -> None:
+    provider.server.script([behaviour])
+    await failing(provider, Breakers(), attempts=1)
+    [call] = provider.server.calls
+    await until(lambda: ended(call))
+    assert not call.delivered
+
+
+async def ended(call: ReceivedCall) -> bool:
+    return call.ended_at is not None
 
 
 async def test_api_that_asks_for_more_time_than_there_is_gets_it_by_a_release(provider: Provider) -> None:

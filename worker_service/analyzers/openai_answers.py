@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -145,6 +145,30 @@ class Answer(BaseModel):
         if self.incomplete_details and self.incomplete_details.reason == "content_filter":
             return CallFailedError(LLMRefusedError(_FILTERED))
         return CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
+
+
+class _Words(BaseModel):
+    code: Any = None
+    type: Any = None
+    message: Any = None
+
+
+class Refusal(_Words):
+    """The parts that matter of what comes with a 4xx or 5xx. Some servers leave the `error` around it out."""
+
+    error: _Words | None = None
+
+    @classmethod
+    def read(cls, body: bytes) -> Refusal:
+        """Never fails: a gateway may say anything."""
+        try:
+            return cls.model_validate_json(body)
+        except ValidationError:
+            return cls()
+
+    def failure(self, *, status: int, headers: Mapping[str, str]) -> CallFailedError:
+        said = self.error or self
+        return failure(status=status, code=str(said.code or said.type), message=str(said.message), headers=headers)
 
 
 def _parsed(text: str, schema: type[Schema]) -> Schema:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 from uuid import UUID
 
 from shared.errors import LLMTimeoutError, LLMUnavailableError
-from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Schema, failure, invalid
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Refusal, Schema, invalid
 from worker_service.failures import CallFailedError
 
 if TYPE_CHECKING:
-    import openai
+    import httpx2
     from openai import AsyncOpenAI
 
 Api = Literal["responses", "chat"]
@@ -85,17 +85,22 @@ class Endpoint:
                 body = await _bounded(response.iter_bytes())
         except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
             raise CallFailedError(LLMTimeoutError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
-        except openai.APIStatusError as exc:
-            raise _failure(exc) from None
         except (openai.OpenAIError, httpx2.HTTPError):
             raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
+        if body is None:
+            raise invalid("The model's API answered with far more than an analysis.")
         return Answer.read(body) if self._api == "responses" else ChatAnswer.read(body)
 
     def _connect(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI  # noqa: PLC0415 - see the module docstring.
+        from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415 - see the module docstring.
 
         # The SDK's own retries would be calls that nobody counts.
-        client = AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0)
+        client = AsyncOpenAI(
+            api_key=self._api_key,
+            base_url=self._base_url,
+            max_retries=0,
+            http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_refuse_failed]}),
+        )
         # Imports the rest of it here and not in the event loop.
         _ = client.responses.with_streaming_response.create, client.chat.completions.with_streaming_response.create
         return client
@@ -123,16 +128,18 @@ class Endpoint:
         )
 
 
-async def _bounded(chunks: AsyncIterator[bytes]) -> bytes:
+async def _refuse_failed(response: httpx2.Response) -> None:
+    """Raises CallFailedError, before the SDK does: it would read all of what came with the failure."""
+    if not response.is_success and not response.has_redirect_location:
+        refusal = Refusal.read(await _bounded(response.aiter_bytes()) or b"")
+        raise refusal.failure(status=response.status_code, headers=response.headers)
+
+
+async def _bounded(chunks: AsyncIterator[bytes]) -> bytes | None:
+    """What comes, or None when that is far too much."""
     body = bytearray()
     async for chunk in chunks:
         body += chunk
         if len(body) > _MAX_ANSWER_BYTES:
-            raise invalid("The model's API answered with far more than an analysis.")
+            return None
     return bytes(body)
-
-
-def _failure(exc: openai.APIStatusError) -> CallFailedError:
-    body = exc.body if isinstance(exc.body, dict) else {}
-    message = str(body.get("message", ""))
-    return failure(status=exc.status_code, code=exc.code or exc.type, message=message, headers=exc.response.headers)
