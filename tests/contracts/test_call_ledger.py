@@ -186,6 +186,18 @@ async def test_failed_call_frees_its_key_at_once(backends: Backends, state: Call
     assert await begin(backends, call_for(second)) is A.ACCEPTED
 
 
+# In DynamoDB time to live does it.
+@pytest.mark.parametrize("store", ["postgres"])
+async def test_expired_answer_is_taken_away_though_its_owner_asks_no_more(backends: Backends) -> None:
+    begun = TODAY - timedelta(days=100)
+    call = await paid(backends, await analyzing(backends), at=begun)
+    expires_at = answer_of(call).expires_at
+    await backends.retention.trim(now=expires_at - timedelta(seconds=1))
+    assert await kept(backends, call) == answer_of(call)
+    await backends.retention.trim(now=expires_at)
+    assert await kept(backends, call) is None
+
+
 async def test_expired_intent_is_given_up_as_ambiguous(backends: Backends) -> None:
     owner = uuid4()
     first, second = await analyzing(backends, owner), await analyzing(backends, owner)

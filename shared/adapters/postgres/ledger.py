@@ -70,7 +70,6 @@ VALUES (%(owner)s, %(call_key)s, {", ".join(f"%({name})s" for name in _KEPT)})
 ON CONFLICT (owner, call_key) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _KEPT)}
 WHERE %(replace)s OR llm_results.expires_at <= %(ended_at)s
 """  # noqa: S608
-_FORGET = "DELETE FROM llm_results WHERE owner = %(owner)s AND expires_at <= %(ended_at)s"
 _CHARGE = """
 UPDATE llm_budgets SET committed_micro_usd = committed_micro_usd + %(correction)s, open_calls = open_calls - %(open)s
 WHERE owner = %(owner)s AND day = %(day)s
@@ -141,7 +140,6 @@ class PostgresCallLedger:
             await connection.execute(_CLOSE.encode(), parameters)
             if keep is not None and nameable:
                 await connection.execute(_KEEP.encode(), parameters | asdict(keep) | {"replace": replace})
-            await connection.execute(_FORGET.encode(), parameters)
             charge = {"correction": call.committed_micro_usd - call.reserved_micro_usd}
             was_open = before is CallState.INTENT
             await connection.execute(_CHARGE.encode(), parameters | charge | {"open": int(was_open)})

@@ -30,6 +30,7 @@ DELETE FROM feed_events USING raised WHERE feed_events.owner = raised.owner AND 
 _EXPIRED = (
     "DELETE FROM idempotency_keys WHERE expires_at <= %(now)s",
     "DELETE FROM refresh_families WHERE expires_at <= %(now)s",
+    "DELETE FROM llm_results WHERE expires_at <= %(now)s",
 )
 
 
