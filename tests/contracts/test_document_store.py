@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 import pytest
 
 from shared.analysis import Label, RunOptions
-from shared.bootstrap import Backends
+from shared.bootstrap import Backends, open_backends
 from shared.document import IDLE, TRANSITIONS, DocumentStatus
 from shared.errors import MoveRefusedError
 from shared.events import DELETED
 from shared.lists import ListFilter
+from shared.settings import Settings
 from tests.contracts.paths import PATHS, stored
 from tests.support.builders import NOW, lease, move, moves, new_document
 
@@ -193,3 +194,14 @@ async def test_discard_spares_a_document_that_moved_on(backends: Backends) -> No
     await backends.documents.apply(change)
     await backends.documents.discard(document)
     assert await backends.documents.get(document.id) == change.after
+
+
+async def test_times_of_postgresql_are_utc_whatever_its_zone(
+    stack_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Europe/Berlin")
+    async with open_backends(stack_settings) as backends:
+        document = await stored(backends, S.UPLOADED)
+        found = await backends.documents.get(document.id)
+        assert found is not None
+        assert found.created_at.isoformat() == document.created_at.isoformat()

@@ -34,6 +34,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
         min_size=1,
         max_size=size,
         timeout=_CHECKOUT_SECONDS,
+        configure=_in_utc,
         # A restarted server leaves dead connections in the pool: one round trip finds them.
         check=AsyncConnectionPool.check_connection,
         open=False,
@@ -44,6 +45,11 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.close()
+
+
+async def _in_utc(connection: psycopg.AsyncConnection[DictRow]) -> None:
+    """By a statement: PGTZ in the environment overrides what a connection's options say."""
+    await connection.execute("SET TIME ZONE 'UTC'")
 
 
 class translated:  # noqa: N801 - reads as a word in `with translated():`
