@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from shared.analysis import Analysis, Classification, Sentiment
 from worker_service.analyzers.cleaning import cleaned
 
 
-def summary_of(text: str) -> str:
-    analysis = Analysis(
-        summary=text,
-        topics=[],
+def written_by_a_model(*, summary: str = "Sold.", topics: Sequence[str] = ()) -> Analysis:
+    return Analysis(
+        summary=summary,
+        topics=list(topics),
         sentiment=Sentiment(label="neutral", score=0.0),
         action_items=[],
         classification=Classification(label="other", confidence=1.0),
         tags=[],
         language="en",
     )
-    return cleaned(analysis).summary
+
+
+def summary_of(text: str) -> str:
+    return cleaned(written_by_a_model(summary=text)).summary
 
 
 @pytest.mark.parametrize(
@@ -42,6 +47,11 @@ def test_markup_is_taken_away_and_its_text_kept(written: str, kept: str) -> None
 @pytest.mark.parametrize("piece", ["[", "<!--", "<a", "[a](", "<!--x-->", "[a](b"])
 def test_answer_of_brackets_is_no_work(piece: str) -> None:
     assert len(summary_of(piece * (2_000_000 // len(piece)))) <= 4_000
+
+
+@pytest.mark.parametrize(("empty", "kept"), [(79, ["pumps"]), (80, [])])
+def test_list_is_looked_at_no_further_than_ten_times_its_room(empty: int, kept: list[str]) -> None:
+    assert cleaned(written_by_a_model(topics=["<b>"] * empty + ["pumps"])).topics == kept
 
 
 def test_markup_in_markup_in_markup_comes_to_an_end() -> None:

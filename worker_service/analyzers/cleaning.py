@@ -19,6 +19,8 @@ _BRACKETS = str.maketrans("", "", "<>[]")
 _MAX_DEPTH = 10
 # A text is cut before it is cleaned, with room for that much markup for each character of it.
 _ROOM = 4
+# And a list, with room for that many texts that come to nothing for each that is kept.
+_EMPTY = 10
 # So many of its words in a row are no chance.
 _ECHO_WORDS = 7
 _WORD = re.compile(r"\w+")
@@ -66,7 +68,7 @@ def _item(item: ActionItem) -> ActionItem:
 
 
 def _some(texts: list[str], *, count: int, chars: int) -> list[str]:
-    return [plain for text in texts if (plain := _plain(text, chars))][:count]
+    return [plain for text in texts[: _EMPTY * count] if (plain := _plain(text, chars))][:count]
 
 
 def _plain(text: str, chars: int) -> str:

@@ -196,6 +196,7 @@ class OpenAIAnalyzer:
 
 def _acceptable(analysis: Analysis, *, instructions: str, content: str) -> Analysis:
     """The analysis without what no analysis has. Raises CallFailedError when it gives the instructions away."""
+    analysis = cleaned(analysis)
     if echoes(analysis, instructions, document=content):
         raise invalid("The model's answer repeats its instructions.")
-    return cleaned(analysis)
+    return analysis
