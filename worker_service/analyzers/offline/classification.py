@@ -61,8 +61,9 @@ def _first_lines(text: str) -> list[str]:
 
 
 def _mail_header_points(text: str) -> float:
+    # Not `\s` at first: from each blank line that would go through all of the next ones.
     headers = re.findall(
-        r"^\s*(from|to|cc|subject|sent|date|von|an|betreff|gesendet|de|à|objet|envoyé)\s*:",
+        r"^[^\S\n]*(from|to|cc|subject|sent|date|von|an|betreff|gesendet|de|à|objet|envoyé)\s*:",
         text[:1_500],
         re.IGNORECASE | re.MULTILINE,
     )
