@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from api_service.frames import BYE, GREETING, Encoder, Frame, reset
 from api_service.hub import Hub, Item, Listener
@@ -21,6 +21,7 @@ from shared.events import FeedCursor, FeedHead
 from shared.ports import Feed
 
 _BATCH = 200
+_END: Message = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,6 +108,8 @@ class EventStreamResponse(Response):
         self._hub = hub
         self._listener = listener
         self._max_bytes = max_bytes
+        # Whether the client has taken all that was sent so far.
+        self._taken = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's own signature
         """Until the chunks or the client have ended, whichever is first."""
@@ -120,20 +123,27 @@ class EventStreamResponse(Response):
             sending.cancel()
             leaving.cancel()
             await asyncio.gather(sending, leaving, return_exceptions=True)
-        if not sending.cancelled() and (error := sending.exception()):
+        if sending.cancelled():
+            # Cut off while it waited for the store, not for its client, who is told that this was all.
+            if self._taken and leaving.cancelled():
+                await send(_END)
+        elif error := sending.exception():
             raise error
 
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        self._taken = True
         sent_bytes = 0
         async with aclosing(self._chunks):
             async for chunk in self._chunks:
+                self._taken = False
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 sent_bytes += len(chunk)
                 if self._max_bytes is not None and sent_bytes >= self._max_bytes:
                     await send({"type": "http.response.body", "body": BYE, "more_body": True})
                     break
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+                self._taken = True
+        await send(_END)
 
 
 async def _left(receive: Receive) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from starlette.types import Message
 
-from api_service.event_stream import Beginning, Stream
-from api_service.frames import BYE, HEARTBEAT, Encoder
+from api_service.event_stream import Beginning, EventStreamResponse, Stream
+from api_service.frames import BYE, GREETING, HEARTBEAT, Encoder
 from api_service.hub import Hub, Listener
 from shared.bootstrap import Backends
 from shared.document import Document
@@ -201,3 +202,24 @@ async def test_clients_are_not_left_in_silence_while_the_store_does_not_answer(
         assert [await listener.queue.get() for _ in range(2)] == [HEARTBEAT, HEARTBEAT]
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_answer_that_is_cut_off_while_the_store_is_slow_is_whole(me: Caller, hub: Hub) -> None:
+    async def greeting_and_no_more() -> AsyncGenerator[bytes]:
+        yield GREETING
+        await asyncio.Event().wait()
+
+    listener, sent = a_listener(me), list[Message]()
+
+    async def receive() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+        if message.get("body"):
+            asyncio.get_running_loop().call_soon(listener.cut)
+
+    answer = EventStreamResponse(greeting_and_no_more(), hub=hub, listener=listener, cursor="0", max_bytes=None)
+    await asyncio.wait_for(answer({"type": "http"}, receive, send), 30)
+    assert [message.get("more_body") for message in sent] == [None, True, False]
