@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -62,7 +63,7 @@ async def tokens(backends: Backends, stack_settings: Settings) -> dict[str, str]
 
 
 async def family_of(backends: Backends, user: User) -> RefreshFamily:
-    later = NOW.replace(year=NOW.year + 50)
+    later = NOW + timedelta(days=20_000)
     family = RefreshFamily(id=uuid4(), user_id=user.id, counter=0, rotated_at=NOW, expires_at=later)
     await backends.accounts.start_family(family)
     return family

@@ -25,6 +25,7 @@ ITEM = (
 )
 
 
+MOMENT = "2026-01-02T03:04:05.678901+00:00"
 NO_FILTER = sha256(b"{}").hexdigest()[:16]
 
 
@@ -166,14 +167,14 @@ async def test_document_that_comes_between_two_pages_moves_nothing(me: Caller) -
         cursor_of(None),
         cursor_of(5),
         cursor_of([]),
-        cursor_of([NOW.isoformat()]),
-        cursor_of([NOW.isoformat(), "no id"]),
-        cursor_of([NOW.isoformat(), 5]),
+        cursor_of([MOMENT]),
+        cursor_of([MOMENT, "no id"]),
+        cursor_of([MOMENT, 5]),
         cursor_of([5, str(UUID(int=5))]),
         cursor_of(["yesterday", str(UUID(int=5))]),
         cursor_of({"a": 1, "b": 2}),
         # Of a list without filters, so that all of it is looked at.
-        cursor_of([NOW.isoformat(), "no id", NO_FILTER]),
+        cursor_of([MOMENT, "no id", NO_FILTER]),
         cursor_of(["yesterday", str(UUID(int=5)), NO_FILTER]),
         cursor_of(["0001-01-01T00:00:00+14:00", str(UUID(int=5)), NO_FILTER]),
         # json raises RecursionError here, which is no ValueError.

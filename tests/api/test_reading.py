@@ -10,10 +10,10 @@ import httpx
 import pytest
 
 from shared.document import Document, DocumentStatus
-from tests.support.builders import S, move, report
+from tests.support.builders import NOW, S, move, report
 from tests.support.callers import PATHS, Caller
 
-AT = "2026-01-02T03:04:05.678901Z"
+AT = NOW.isoformat()[:-6] + "Z"
 TEXT = "Grüße,\nzwei Zeilen: \u2028 and \x85 too.\n"
 # Every field that the contract names, `text`, which `?include=text` fills, and the older name of the analysis.
 TYPES: dict[str, type | tuple[type, ...]] = {

@@ -12,7 +12,7 @@ from tests.support.builders import NOW, S, move, moves, report
 from tests.support.callers import PATHS, Caller, calling
 from tests.support.sse import Block, listening
 
-AT = "2026-01-02T03:04:05.678901Z"
+AT = NOW.isoformat()[:-6] + "Z"
 
 
 @pytest.fixture

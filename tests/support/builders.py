@@ -10,7 +10,8 @@ from shared.analysis import Analysis, AnalyzerInfo, Classification, Coverage, Re
 from shared.clock import uuid7
 from shared.document import UPLOAD_GRACE, Change, Document, DocumentStatus, Failure, Lease, advance, blob_prefix
 
-NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
+# Not long ago, because a store may act at any moment on a time to live that is over; and a day later is past as well.
+NOW = datetime.now(UTC).replace(hour=3, minute=4, second=5, microsecond=678901) - timedelta(days=2)
 S = DocumentStatus
 
 
