@@ -9,12 +9,15 @@ import sys
 from asyncio.subprocess import PIPE
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
+from shared.bootstrap import Backends
+from shared.settings import Settings
 from tests.api.test_commands import beside, newest
-from tests.support.builders import S
-from tests.support.callers import Caller
+from tests.support.callers import Caller, calling, tokens_of
+from tests.support.running import serving
 from tests.support.terminal import Terminal
 
 
@@ -38,14 +41,18 @@ async def test_ctrl_c_leaves_the_ids_of_what_was_uploaded(shell: Terminal, me: C
 
 
 async def test_user_that_may_do_nothing_any_more_is_told_what_was_accepted(
-    shell: Terminal, me: Caller, file: Path
+    nobody: Terminal, stack_settings: Settings, backends: Backends, file: Path
 ) -> None:
-    async def disable() -> None:
-        document = await newest(me)
-        await me.backends.accounts.change_user(replace(me.user, disabled=True, token_epoch=1))
-        await me.move(document, S.PROCESSING)
+    # A stream that is open already outlives what its user may do, so it has to be a short one.
+    settings = stack_settings.model_copy(update={"stream_seconds": 0.5})
+    async with serving(settings) as base_url, calling(base_url, settings, backends) as me:
+        nobody.keep(base_url=base_url, access_token=tokens_of(settings).access(me.user, uuid4()), refresh_token="-")
 
-    outcome = await beside(shell.run("upload", str(file), "--wait", "--json"), disable)
+        async def disable() -> None:
+            await newest(me)
+            await backends.accounts.change_user(replace(me.user, disabled=True, token_epoch=1))
+
+        outcome = await beside(nobody.run("upload", str(file), "--wait", "--json"), disable)
     assert outcome.exit_code == 2, outcome.output
     (line,) = map(json.loads, outcome.stdout.splitlines())
     assert (line["filename"], "401" in outcome.stderr) == ("a.txt", True)
