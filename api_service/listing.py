@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -21,8 +22,9 @@ from shared.document import Document
 from shared.lists import ListFilter, ListPosition
 
 LimitQuery = Annotated[int, Query(ge=1, le=200)]
-# Room for the longest folder's name, each of whose characters may take four bytes.
-_MAX_CURSOR_CHARS = 2 * 4 * MAX_FOLDER_CHARS
+# Room for the longest folder's name, packed. No more: percent-encoded, it has to fit into a request's head.
+_MAX_CURSOR_CHARS = 4_608
+_MAX_CURSOR_BYTES = 8 * MAX_FOLDER_CHARS
 
 CursorQuery = Annotated[
     str | None, Query(max_length=_MAX_CURSOR_CHARS, description="`next_cursor` of the page before.")
@@ -68,14 +70,16 @@ def etag_of_page(page: Page) -> str:
 
 
 def encoded(content: list[str]) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content, ensure_ascii=False).encode()).decode().rstrip("=")
+    packed = zlib.compress(json.dumps(content, ensure_ascii=False).encode())
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
 def decoded(cursor: str, *, parts: int) -> list[str]:
     """What a cursor holds. Raises ProblemError."""
     try:
-        content = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except (ValueError, RecursionError) as exc:
+        packed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        content = json.loads(zlib.decompressobj().decompress(packed, _MAX_CURSOR_BYTES))
+    except (ValueError, RecursionError, zlib.error) as exc:
         raise invalid("cursor", "Not a cursor of this API.") from exc
     if not isinstance(content, list) or len(content) != parts or not all(isinstance(part, str) for part in content):
         raise invalid("cursor", "Not a cursor of this API.")

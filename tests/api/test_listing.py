@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import zlib
 from datetime import timedelta
 from hashlib import sha256
 from typing import Any
@@ -41,7 +42,7 @@ async def names(client: httpx.AsyncClient, **query: str | int) -> list[str]:
 
 
 def cursor_of(content: object) -> str:
-    return base64.urlsafe_b64encode(json.dumps(content).encode()).decode().rstrip("=")
+    return base64.urlsafe_b64encode(zlib.compress(json.dumps(content).encode())).decode().rstrip("=")
 
 
 async def test_new_user_has_an_empty_list(me: Caller) -> None:
