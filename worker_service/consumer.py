@@ -135,9 +135,6 @@ class Handler:
         except (MoveError, BackendUnavailableError):
             # Its row is due when the lease ends, and the message comes back: nothing is lost by leaving it.
             return _MOVED
-        except Exception:  # noqa: BLE001 - one document must not end the work on the others
-            _log.exception("document.not_recorded")
-            return _MOVED
         return verdict
 
     async def _leave_to_the_sweep(self, document_id: UUID, verdict: Retry) -> Disposition:
