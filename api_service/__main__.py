@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
 import sys
 from contextlib import suppress
 from types import FrameType
@@ -42,7 +43,14 @@ async def serve(settings: Settings) -> None:
     settings.signing_key()
     async with open_backends(settings) as backends:
         app = create_app(settings, backends)
-        await Server(server_config(app, settings), app.state.services).serve()
+        await run(app, settings)
+
+
+async def run(app: FastAPI, settings: Settings) -> None:
+    # What is here by now stays. A full collection of garbage, in which every stream stands still, need not look at it.
+    gc.collect()
+    gc.freeze()
+    await Server(server_config(app, settings), app.state.services).serve()
 
 
 def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:

@@ -93,7 +93,8 @@ def _news(items: list[Item], last: int) -> tuple[bytes, int]:
 class EventStreamResponse(Response):
     """Sends chunks as they come. Starlette's StreamingResponse does the same with more between chunk and socket.
 
-    After `max_bytes` it says goodbye; the client goes on with the next stream.
+    The head passes the layers of the application, each of which may add to it; the chunks concern none of them, and
+    go around. After `max_bytes` it says goodbye; the client goes on with the next stream.
     """
 
     media_type = "text/event-stream"
@@ -111,9 +112,10 @@ class EventStreamResponse(Response):
         # Whether the client has taken all that was sent so far.
         self._taken = False
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - ASGI's own signature
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Until the chunks or the client have ended, whichever is first."""
-        sending, leaving = asyncio.create_task(self._send(send)), asyncio.create_task(_left(receive))
+        send_chunk = scope["state"]["server_send"]
+        sending, leaving = asyncio.create_task(self._send(send, send_chunk)), asyncio.create_task(_left(receive))
         self._listener.task = sending
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
@@ -126,24 +128,24 @@ class EventStreamResponse(Response):
         if sending.cancelled():
             # Cut off while it waited for the store, not for its client, who is told that this was all.
             if self._taken and leaving.cancelled():
-                await send(_END)
+                await send_chunk(_END)
         elif error := sending.exception():
             raise error
 
-    async def _send(self, send: Send) -> None:
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+    async def _send(self, send_head: Send, send_chunk: Send) -> None:
+        await send_head({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
         self._taken = True
         sent_bytes = 0
         async with aclosing(self._chunks):
             async for chunk in self._chunks:
                 self._taken = False
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send_chunk({"type": "http.response.body", "body": chunk, "more_body": True})
                 sent_bytes += len(chunk)
                 if self._max_bytes is not None and sent_bytes >= self._max_bytes:
-                    await send({"type": "http.response.body", "body": BYE, "more_body": True})
+                    await send_chunk({"type": "http.response.body", "body": BYE, "more_body": True})
                     break
                 self._taken = True
-        await send(_END)
+        await send_chunk(_END)
 
 
 async def _left(receive: Receive) -> None:

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, Platfor
 from prometheus_client.exposition import choose_encoder
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from api_service.response_headers import ResponseHeaders
 
@@ -43,21 +43,13 @@ class Metered:
             await self._timed(scope, receive, send)
 
     async def _timed(self, scope: Scope, receive: Receive, send: Send) -> None:
-        status = 0
-
-        async def noting(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
         began = time.perf_counter()
         try:
-            await self._app(scope, receive, noting)
+            await self._app(scope, receive, send)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
             route = getattr(scope.get("route"), "path", "none")
-            self._requests.labels(method, route, status).observe(time.perf_counter() - began)
+            self._requests.labels(method, route, scope["state"]["status"]).observe(time.perf_counter() - began)
 
     def _shown(self, request: Request) -> Response:
         encode, content_type = choose_encoder(request.headers.get("accept", ""))

@@ -1,4 +1,8 @@
-"""One JSON log line and one request id for every request."""
+"""One JSON log line and one request id for every request.
+
+It leaves in the scope's `state` what is known only out here: `status`, of the answer, 0 until it has begun, and
+`server_send`, for chunks that no layer of the application has anything to do with.
+"""
 
 from __future__ import annotations
 
@@ -27,12 +31,12 @@ class RequestLog:
         headers = Headers(scope=scope)
         trace_id = log.trace_id_of(headers.get("traceparent"))
         request_id = _request_id(headers, trace_id)
-        status = 0
+        state = scope.setdefault("state", {})
+        state |= {"status": 0, "server_send": send}
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                state["status"] = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
             await send(message)
@@ -49,7 +53,7 @@ class RequestLog:
                     "http.request",
                     method=scope["method"],
                     route=getattr(scope.get("route"), "path", None),
-                    status=status,
+                    status=state["status"],
                     milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 )
 

@@ -167,8 +167,8 @@ async def main() -> None:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--listeners", type=int, default=1000)
-    parser.add_argument("--events", type=int, default=16, help="in each round")
-    parser.add_argument("--events-per-second", type=float, default=2)
+    parser.add_argument("--events", type=int, default=80, help="in each round")
+    parser.add_argument("--events-per-second", type=float, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     return parser.parse_args()
 

@@ -13,15 +13,13 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
-import uvicorn
 import uvloop
 from fastapi import FastAPI
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from api_service.__main__ import Server
+from api_service.__main__ import run
 from api_service.app import create_app
 from api_service.frames import BYE, Frame
-from api_service.http_protocol import LimitedHttpProtocol
 from api_service.hub import Listener
 from shared import log
 from shared.bootstrap import open_backends
@@ -82,8 +80,7 @@ async def serve(settings: Settings) -> None:
         async def reads() -> dict[str, int]:
             return dict(counts)
 
-        config = uvicorn.Config(app, port=settings.port, http=LimitedHttpProtocol, log_config=None, access_log=False)
-        await Server(config, app.state.services).serve()
+        await run(app, settings)
 
 
 if __name__ == "__main__":

@@ -221,5 +221,5 @@ async def test_answer_that_is_cut_off_while_the_store_is_slow_is_whole(me: Calle
             asyncio.get_running_loop().call_soon(listener.cut)
 
     answer = EventStreamResponse(greeting_and_no_more(), hub=hub, listener=listener, cursor="0", max_bytes=None)
-    await asyncio.wait_for(answer({"type": "http"}, receive, send), 30)
+    await asyncio.wait_for(answer({"type": "http", "state": {"server_send": send}}, receive, send), 30)
     assert [message.get("more_body") for message in sent] == [None, True, False]
