@@ -64,11 +64,12 @@ def expand(_: Deployment) -> str:
 
 
 def build(deployment: Deployment) -> str:
-    folder = str(deployment.folder / "build")
-    run(".venv-sam/bin/sam", "build", "--build-dir", folder, "--parameter-overrides", RUNTIME, LAMBDA_PYTHON=PYTHON)
-    sizes = {
-        path.name: bundles.megabytes(path) for path in sorted((deployment.folder / "build").iterdir()) if path.is_dir()
-    }
+    folder = deployment.folder / "build"
+    overrides = ("--parameter-overrides", RUNTIME)
+    run(".venv-sam/bin/sam", "build", "--build-dir", str(folder), *overrides, LAMBDA_PYTHON=PYTHON)
+    built = [path for path in sorted(folder.iterdir()) if path.is_dir()]
+    assert all(any(path.glob("shared/__pycache__/*.pyc")) for path in built), "a bundle is not compiled"
+    sizes = {path.name: bundles.megabytes(path) for path in built}
     assert max(sizes.values()) < 250
     return ", ".join(f"{name} {size} MB" for name, size in sizes.items())
 
