@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import count
 from uuid import UUID
 
@@ -49,6 +50,7 @@ class Upload:
     fields: dict[str, str] = field(default_factory=dict)
     files: list[tuple[str | None, str]] = field(default_factory=list)
     documents: list[Document] = field(default_factory=list)
+    held_at: datetime | None = None
     refusals: list[Refusal] = field(default_factory=list)
 
     def note(self, part: Part) -> None:
@@ -95,6 +97,17 @@ class Intake:
             except IntakeError as exc:
                 upload.refusals.append(Refusal(filename=clean_name(part.filename), error=exc))
 
+    async def hold(self, upload: Upload) -> None:
+        """Have the due sweep wait for files whose request goes on; called with every piece of its body."""
+        now = self.clock()
+        if upload.held_at is not None and now < upload.held_at + UPLOAD_GRACE / 3:
+            return
+        upload.held_at = now
+        for document in upload.documents:
+            if document.status is DocumentStatus.UPLOADING:
+                with suppress(BackendUnavailableError):
+                    await self.documents.postpone(document, due_at=now + UPLOAD_GRACE)
+
     async def abandon(self, upload: Upload) -> None:
         """Remove what was staged for a request that is refused; what cannot be removed now is left to the due sweep."""
         with suppress(BackendUnavailableError):
@@ -109,11 +122,11 @@ class Intake:
         changes = self._changes(document, folder=folder, process=process, profile=profile)
         try:
             committed = await commit(self.documents, *changes)
-        except MoveRefusedError:
-            # The same request, sent twice at once, was faster with the same bytes.
+        except MoveRefusedError as exc:
             stored = await self.documents.get(document.id)
-            if stored is None:
-                raise
+            if stored is None or stored.status is DocumentStatus.DELETING:
+                raise BackendUnavailableError("The file was taken away before its request had ended.") from exc
+            # The same request, sent twice at once, was faster with the same bytes.
             return stored
         if process:
             await self.send(committed)
@@ -147,7 +160,13 @@ class Intake:
                 document.blob_key, part.data, content_type=document.content_type, sha256=document.sha256
             )
         except BackendUnavailableError:
-            await self.documents.discard(document)
+            # It may be there although its reply was lost, or come late: the due sweep removes it, and nobody sees it
+            # meanwhile. Unless the same request, sent twice at once, was faster; then it is that one's.
+            taken = advance(
+                document, DocumentStatus.DELETING, at=self.clock(), write_id=self.new_id(), reason="abandoned"
+            )
+            with suppress(BackendUnavailableError, MoveRefusedError):
+                await commit(self.documents, taken)
             raise
 
     def _admit(self, part: Part, *, owner: UUID, document_id: UUID) -> Document:

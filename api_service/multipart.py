@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from io import BytesIO
@@ -123,11 +123,13 @@ async def read_parts(
     max_file_bytes: int,
     max_bytes: int,
     idle_seconds: float,
+    between: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[Part]:
     """Yield each part when its last byte is there; the body is read on only when the caller asks for the next.
 
     Raises ProblemError: 415 for another content type, 422 for a malformed body, 413 beyond `max_bytes` in all,
-    408 when the client stalls or dawdles. Waiting for the caller is not held against the client.
+    408 when the client stalls or dawdles. Waiting for the caller, and `between` after each piece of the body, are not
+    held against the client.
     """
     assembler = _Assembler(max_file_bytes=max_file_bytes, max_files=max_files)
     parser = _parser(content_type, assembler)
@@ -140,6 +142,7 @@ async def read_parts(
         waited += clock() - began
         if chunk is None:
             break
+        await between()
         size += len(chunk)
         if size > max_bytes:
             raise oversized(max_bytes)

@@ -121,8 +121,9 @@ def add_user(
 ) -> None:
     """Add a user: to the stack in DOCRELAY_HOME, or to the store that the settings name."""
     from docrelay import accounts, remote, session  # noqa: PLC0415
+    from shared.adapters.secrets import resolved  # noqa: PLC0415
 
-    settings = Settings.load()
+    settings = resolved(Settings.load())
     password = sys.stdin.readline().rstrip("\n") if password_stdin else typer.prompt("Password", hide_input=True)
     if access := session.stack_access(settings):
         commands.run_as(access, lambda client: remote.add_user(client, name=name, password=password, admin=admin))

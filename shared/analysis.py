@@ -5,7 +5,7 @@ No pattern, format or length limit: structured-output APIs refuse or ignore them
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
 
@@ -16,6 +16,11 @@ Verdict = Literal["complete", "partial"]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def from_stored(cls, values: dict[str, Any]) -> Self:
+        """What a later version has written, beside this one or before it was rolled back, may have more fields."""
+        return cls.model_validate(values, extra="ignore")
 
     @field_validator("*", mode="after")
     @classmethod

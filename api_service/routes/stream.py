@@ -121,9 +121,11 @@ def event_filter(document_id: UUID | None, folder: str | None, status: str | Non
     inside, wanted_status = folder_path(folder or ""), _status(status)
 
     def wanted(event: FeedEvent) -> bool:
+        # What is left of an erased document no longer says where it was; whoever has seen it must hear that it is gone.
+        erased = event.status == DELETED and not event.filename
         return (
             (document_id is None or event.document_id == document_id)
-            and contains(inside, event.folder)
+            and (erased or contains(inside, event.folder))
             and (not wanted_status or event.status == wanted_status)
         )
 

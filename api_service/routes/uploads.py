@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
 from typing import Any, TypedDict
 from uuid import UUID
@@ -84,7 +85,8 @@ async def take_in(
     body, whole = await begun(request.stream(), idle_seconds=services.settings.body_idle_seconds)
     # A small body is in memory already, whole: it waits for others like it, and for none that is large or slow.
     async with services.small_upload_slots if whole else services.upload_slots:
-        parts = _parts(body, request, services.settings, max_bytes=max_bytes)
+        hold = partial(services.intake.hold, upload)
+        parts = _parts(body, request, services.settings, max_bytes=max_bytes, between=hold)
         if kept := await keyed.kept():
             return replayed(kept, request_hash=await digest(upload, parts))
         options = await _stage(upload, parts, services, owner=owner, hashed=keyed.key_hash)
@@ -98,7 +100,14 @@ async def take_in(
     return answered(answer, status=HTTPStatus.ACCEPTED)
 
 
-def _parts(body: AsyncIterator[bytes], request: Request, settings: Settings, *, max_bytes: int) -> AsyncIterator[Part]:
+def _parts(
+    body: AsyncIterator[bytes],
+    request: Request,
+    settings: Settings,
+    *,
+    max_bytes: int,
+    between: Callable[[], Awaitable[None]],
+) -> AsyncIterator[Part]:
     return read_parts(
         body,
         content_type=request.headers.get("content-type", ""),
@@ -106,6 +115,7 @@ def _parts(body: AsyncIterator[bytes], request: Request, settings: Settings, *, 
         max_file_bytes=settings.max_file_bytes,
         max_bytes=max_bytes,
         idle_seconds=settings.body_idle_seconds,
+        between=between,
     )
 
 

@@ -125,6 +125,16 @@ async def test_deletion_is_told_as_deleted(me: Caller) -> None:
     assert (event.data["document_id"], event.data["status"]) == (str(document.id), "deleted")
 
 
+async def test_who_listens_to_a_folder_and_resumes_after_the_erasure_hears_of_it(me: Caller) -> None:
+    document, cursor = await me.document(folder="drafts/2026"), await me.cursor()
+    deleting = move(document, S.DELETING)
+    await me.backends.documents.apply(deleting)
+    await me.backends.documents.entomb(deleting.after, now=NOW)
+    async with listening(me.client, folder="drafts", last_event_id=cursor) as stream:
+        (event,) = await stream.events(1)
+    assert event.data == {"document_id": str(document.id), "status": "deleted"}
+
+
 async def test_events_of_a_deleted_document_shrink_to_id_and_status(me: Caller) -> None:
     document = await me.document(S.FAILED, filename="secret.pdf", folder="secret")
     deleting = move(document, S.DELETING)

@@ -125,8 +125,8 @@ def document_from(stored: Item) -> Document:
         authored_at=datetime.fromisoformat(values["authored_at"]) if "authored_at" in values else None,
         lease=Lease(holder=holder, until=datetime.fromisoformat(values["lease_until"])) if holder else None,
         failure=Failure(code=code, detail=values["failure_detail"]) if code else None,
-        report=Report.model_validate(unpacked(report)) if report else None,
-        options=RunOptions.model_validate(unpacked(options) if options else {}),
+        report=Report.from_stored(unpacked(report)) if report else None,
+        options=RunOptions.from_stored(unpacked(options) if options else {}),
     )
 
 

@@ -219,7 +219,10 @@ class PostgresDocumentStore:
         )
 
     async def entomb(self, document: Document, *, now: datetime) -> None:
-        await execute(self._pool, _ENTOMB, {"id": document.id, "until": now + TOMBSTONE_KEPT_FOR})
+        async with connected(self._pool) as connection, connection.transaction():
+            # One after the other: of two that share an answer, each would leave it to the other.
+            await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [str(document.owner)])
+            await connection.execute(_ENTOMB.encode(), {"id": document.id, "until": now + TOMBSTONE_KEPT_FOR})
 
     async def _one(self, condition: str, parameters: dict[str, Any]) -> Document | None:
         row = await fetch_one(self._pool, f"SELECT {rows.SELECTED} FROM documents WHERE {condition}", parameters)  # noqa: S608

@@ -45,8 +45,8 @@ def document_from(row: Row) -> Document:
         **values | {"status": DocumentStatus(values["status"])},
         lease=Lease(holder=holder, until=until) if holder else None,
         failure=Failure(code=code, detail=detail) if code else None,
-        report=Report.model_validate(report) if report else None,
-        options=RunOptions.model_validate(options or {}),
+        report=Report.from_stored(report) if report else None,
+        options=RunOptions.from_stored(options or {}),
     )
 
 
