@@ -115,26 +115,32 @@ class Intake:
                 await self.blobs.delete_prefix(document.prefix)
                 await self.documents.discard(document)
 
-    async def commit(self, document: Document, *, folder: str, process: bool, profile: str) -> Document:
-        """Move a staged document on: to pending, with its message sent, or to uploaded when it is to wait."""
+    async def commit(self, staged: list[Document], *, folder: str, process: bool, profile: str) -> list[Document]:
+        """Move staged documents on: to pending, then send their messages, or to uploaded when they are to wait."""
+        committed = [await self._commit(one, folder=folder, process=process, profile=profile) for one in staged]
+        for before, after in zip(staged, committed, strict=True):
+            moved = before.status is DocumentStatus.UPLOADING and after.status is DocumentStatus.PENDING
+            # Each try takes long when the queue is away: what it does not take is left to the due sweep.
+            if moved and not await self.send(after):
+                break
+        return committed
+
+    async def _commit(self, document: Document, *, folder: str, process: bool, profile: str) -> Document:
         if document.status is not DocumentStatus.UPLOADING:
             return document
         changes = self._changes(document, folder=folder, process=process, profile=profile)
         try:
-            committed = await commit(self.documents, *changes)
+            return await commit(self.documents, *changes)
         except MoveRefusedError as exc:
             stored = await self.documents.get(document.id)
             if stored is None or stored.status is DocumentStatus.DELETING:
                 raise BackendUnavailableError("The file was taken away before its request had ended.") from exc
             # The same request, sent twice at once, was faster with the same bytes.
             return stored
-        if process:
-            await self.send(committed)
-        return committed
 
-    async def send(self, document: Document) -> None:
-        """Send a pending document's message; a lost send is left to the due sweep."""
-        await announce(document, queue=self.queue, documents=self.documents, clock=self.clock)
+    async def send(self, document: Document) -> bool:
+        """Send a pending document's message; a lost send is left to the due sweep, and False."""
+        return await announce(document, queue=self.queue, documents=self.documents, clock=self.clock)
 
     async def _row(self, part: Part, *, owner: UUID, key_hash: str | None, index: int) -> Document:
         """The new row of a file, or the one that an earlier try with the same key has left."""

@@ -13,7 +13,7 @@ from api_service.quotas import Quotas
 from shared import log
 from shared.bootstrap import open_backends
 from shared.clock import utc_now, uuid7
-from shared.errors import BlobMissingError
+from shared.errors import BlobMissingError, MoveRefusedError
 from shared.lambda_environment import Environment
 
 _log = log.get(__name__)
@@ -34,7 +34,7 @@ async def finish(uploads: PresignedUploads, document_id: UUID) -> None:
     try:
         if document is not None:
             await uploads.finish(document)
-    except BlobMissingError:
+    except (BlobMissingError, MoveRefusedError):
         _log.info("upload.gone", document_id=str(document_id))
 
 

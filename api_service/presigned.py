@@ -67,7 +67,8 @@ class PresignedUploads:
     async def finish(self, document: Document) -> Document:
         """Check the file and move its document on, once, whoever asks first; return the document as it is then.
 
-        A file that intake would have refused fails the document. Raises BlobMissingError when there is no file yet.
+        A file that intake would have refused fails the document. Raises BlobMissingError when there is no file yet,
+        MoveRefusedError when the document is being deleted.
         """
         if document.status is not DocumentStatus.UPLOADING:
             return document
@@ -82,7 +83,7 @@ class PresignedUploads:
             moved = await commit(self.documents, *changes)
         except MoveRefusedError:
             stored = await self.documents.get(document.id)
-            if stored is None:
+            if stored is None or stored.status is DocumentStatus.DELETING:
                 raise
             return stored
         if moved.status is DocumentStatus.PENDING:

@@ -79,9 +79,11 @@ async def dispatch(document: Document, *, queue: JobQueue, documents: DocumentSt
     await documents.postpone(document, due_at=due_after_send(document.send, at=now))
 
 
-async def announce(document: Document, *, queue: JobQueue, documents: DocumentStore, clock: Clock) -> None:
-    """Send a pending document's message; a lost send is left to the due sweep."""
+async def announce(document: Document, *, queue: JobQueue, documents: DocumentStore, clock: Clock) -> bool:
+    """Send a pending document's message; a lost send is left to the due sweep, and False."""
     try:
         await dispatch(document, queue=queue, documents=documents, clock=clock)
     except BackendUnavailableError as exc:
         _log.warning("queue.send_failed", document_id=str(document.id), cause=str(exc))
+        return False
+    return True

@@ -90,7 +90,7 @@ async def take_in(
         if kept := await keyed.kept():
             return replayed(kept, request_hash=await digest(upload, parts))
         options = await _stage(upload, parts, services, owner=owner, hashed=keyed.key_hash)
-    documents = [await services.intake.commit(one, **options) for one in upload.documents]
+    documents = await services.intake.commit(upload.documents, **options)
     answer = _answer(upload, documents)
     if record := keyed.record(answer, status=HTTPStatus.ACCEPTED, request_hash=upload.request_hash):
         first = await services.backends.idempotency.remember(record)

@@ -7,18 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from io import BytesIO
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
 from api_service.intake import Intake, Upload
 from api_service.multipart import Part
 from api_service.quotas import Quotas
+from shared.adapters.sqs import SQSJobQueue
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.document import Document, DocumentStatus
 from shared.errors import BackendUnavailableError
 from shared.lists import ListFilter
+from shared.messages import ProcessMessage
 from shared.ports import BlobStore
 from shared.settings import Settings
 from tests.support.builders import move, new_document
@@ -97,7 +99,7 @@ async def test_file_of_a_request_sent_twice_stays_though_the_slower_one_fails(
 
     async def be_faster() -> None:
         await faster.stage(upload, one_file(text_part()), **once)
-        await faster.commit(upload.documents[0], folder="", process=False, profile="default")
+        await faster.commit(upload.documents, folder="", process=False, profile="default")
 
     blobs: Any = Replyless(blobs=backends.blobs, meanwhile=be_faster)
     with pytest.raises(BackendUnavailableError):
@@ -106,6 +108,27 @@ async def test_file_of_a_request_sent_twice_stays_though_the_slower_one_fails(
     assert kept is not None
     assert kept.status is DocumentStatus.UPLOADED
     assert await backends.blobs.get(kept.blob_key) == b"Pumps need oil."
+
+
+async def test_queue_that_is_away_is_asked_once_for_all_files_of_a_request(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    tried: list[ProcessMessage] = []
+
+    class Away(SQSJobQueue):
+        async def send(self, message: ProcessMessage, *, owner: UUID) -> None:  # noqa: ARG002 - the port's
+            tried.append(message)
+            raise BackendUnavailableError
+
+    queue: Any = Away.__new__(Away)
+    intake = replace(intake_of(stack_settings, backends, Clock()), queue=queue)
+    staged = [new_document(owner=uuid4(), at=utc_now()) for _ in range(3)]
+    for document in staged:
+        await backends.documents.insert(document)
+    committed = await intake.commit(staged, folder="", process=True, profile="default")
+    assert [one.status for one in committed] == [DocumentStatus.PENDING] * 3
+    assert [message.document_id for message in tried] == [staged[0].id]
+    assert all(one.due_at is not None for one in committed)
 
 
 async def test_sweep_keeps_its_hands_off_the_first_file_while_others_come(
@@ -123,7 +146,7 @@ async def test_sweep_keeps_its_hands_off_the_first_file_while_others_come(
         assert stored is not None
         assert stored.due_at is not None
         assert stored.due_at > clock.now
-    committed = await intake.commit(document, folder="", process=False, profile="default")
+    [committed] = await intake.commit([document], folder="", process=False, profile="default")
     assert committed.status is DocumentStatus.UPLOADED
 
 
@@ -133,5 +156,6 @@ async def test_file_that_was_taken_away_meanwhile_is_not_answered_as_accepted(
     document = new_document(owner=uuid4(), at=utc_now())
     assert await backends.documents.insert(document)
     await backends.documents.apply(move(document, DocumentStatus.DELETING))
+    intake = intake_of(stack_settings, backends, Clock())
     with pytest.raises(BackendUnavailableError):
-        await intake_of(stack_settings, backends, Clock()).commit(document, folder="", process=True, profile="default")
+        await intake.commit([document], folder="", process=True, profile="default")

@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -17,6 +17,7 @@ import pytest
 from api_service.app import assemble
 from shared.bootstrap import Backends, open_backends
 from shared.clock import utc_now
+from shared.errors import MoveRefusedError
 from shared.settings import Settings
 from tests.support.callers import Caller
 from tests.support.documents import pdf
@@ -174,6 +175,18 @@ async def test_abandoned_upload_is_swept_with_its_file(own_settings: Settings, o
     swept = await own_backends.documents.get(begun.document.id)
     assert swept is not None
     assert swept.entombed
+
+
+async def test_upload_that_is_deleted_meanwhile_is_not_answered_as_accepted(
+    me: Caller, stack_settings: Settings
+) -> None:
+    begun = await begin(me.client)
+    await put(begun)
+    before = await me.backends.documents.get(UUID(begun["id"]))
+    assert before is not None
+    await me.client.delete(f"/documents/{begun['id']}")
+    with pytest.raises(MoveRefusedError):
+        await assemble(stack_settings, me.backends).presigned.finish(before)
 
 
 async def test_form_leads_to_where_clients_reach_the_bucket(stack_settings: Settings) -> None:

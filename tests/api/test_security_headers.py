@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from uuid import uuid4
 
 import httpx
@@ -57,6 +58,11 @@ async def test_every_route_says_what_may_be_done_with_its_answer(
         assert "frame-ancestors 'none'" in policy
         kept = "private, no-cache" if "etag" in answer.headers else "no-store"
         assert answer.headers["cache-control"] == kept, route
+
+
+async def test_page_loads_its_scripts_by_paths_whatever_the_scheme_that_a_proxy_hides(me: Caller) -> None:
+    page = (await me.client.get("/docs")).text
+    assert set(re.findall(r'(?:src|href)="([^"]+?)[^/"]*"', page)) == {"/swagger/"}
 
 
 async def test_unknown_path_and_wrong_method_say_the_same(me: Caller) -> None:
