@@ -31,7 +31,7 @@ async def read_body(request: Request, model: type[Body], *, max_bytes: int = _MA
     body = await _whole(request, max_bytes=max_bytes)
     try:
         # curl's -d says that everything is a form.
-        if request.headers.get("content-type", "").startswith(_FORM) and not body.startswith(b"{"):
+        if request.headers.get("content-type", "").lower().startswith(_FORM) and not body.startswith(b"{"):
             return model.model_validate(dict(parse_qsl(body.decode())))
         return model.model_validate_json(body or b"{}")
     except UnicodeDecodeError as exc:

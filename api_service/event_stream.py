@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from uuid import UUID
 
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -33,7 +32,7 @@ class Beginning:
 
     @classmethod
     def at(cls, cursor: str | None, head: FeedHead) -> Beginning:
-        if cursor is None:
+        if not cursor:
             return cls(after=head.seq)
         if cursor == "0":
             return cls(after=head.floor)
@@ -50,20 +49,16 @@ class Stream:
 
     async def chunks(self, listener: Listener, *, begin: Beginning, head: FeedHead) -> AsyncGenerator[bytes]:
         """Yield greeting, replay up to `head`, then live frames, until the listener's end."""
-        last = begin.after
         yield GREETING
         if begin.useless:
             yield reset(str(head.cursor))
         try:
-            async for frame in self._replay(listener.owner, after=last, head=head):
-                last = frame.event.seq
-                if listener.wanted(frame.event):
-                    listener.has_news(asyncio.get_running_loop().time())
-                    yield frame.data
+            async for frame in self._replay(listener, after=begin.after, head=head):
+                listener.has_news(asyncio.get_running_loop().time())
+                yield frame.data
         except FeedTrimmedError:
-            last = head.seq
             yield reset(str(head.cursor))
-        ended = False
+        last, ended = head.seq, False
         while not ended:
             items = await listener.take()
             data, last = _news(items, last)
@@ -71,10 +66,13 @@ class Stream:
                 yield data
             ended = items[-1] is None
 
-    async def _replay(self, owner: UUID, *, after: int, head: FeedHead) -> AsyncIterator[Frame]:
+    async def _replay(self, listener: Listener, *, after: int, head: FeedHead) -> AsyncIterator[Frame]:
+        owner = listener.owner
         while after < head.seq and (events := await self.feed.events(owner, after=after, limit=_BATCH)):
             for event in events:
-                yield await self.encoder.frame(event, owner=owner, epoch=head.epoch)
+                # The listener gets what is beyond the head anyway. A frame may cost a read of its document.
+                if event.seq <= head.seq and listener.wanted(event):
+                    yield await self.encoder.frame(event, owner=owner, epoch=head.epoch)
             after = events[-1].seq
 
 

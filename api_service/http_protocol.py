@@ -3,17 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from http import HTTPStatus
 from typing import ClassVar
 
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT, FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from api_service.problems import MEDIA_TYPE, body_of
+
 _MAX_HEAD_BYTES = 65_536
 _READ_BYTES = 262_144
 _FIRST_READ_BYTES = 16_384
-_CLOSING = "\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-_TOO_LARGE = f"HTTP/1.1 431 Request Header Fields Too Large{_CLOSING}".encode()
-_TOO_SLOW = f"HTTP/1.1 408 Request Timeout{_CLOSING}".encode()
+
+
+def _problem(status: HTTPStatus, code: str, detail: str) -> bytes:
+    """An answer to what never became a request."""
+    body = json.dumps(body_of(status, code, detail)).encode()
+    head = (
+        f"HTTP/1.1 {status.value} {status.phrase}",
+        f"Content-Type: {MEDIA_TYPE}",
+        f"Content-Length: {len(body)}",
+        "X-Content-Type-Options: nosniff",
+        "Connection: close",
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+_MALFORMED = _problem(
+    HTTPStatus.BAD_REQUEST,
+    "malformed_request",
+    "The request line or a header is not valid HTTP. Percent-encode what a URL may not hold.",
+)
+_TOO_LARGE = _problem(
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "Request line and headers have more than 64 KiB."
+)
+_TOO_SLOW = _problem(HTTPStatus.REQUEST_TIMEOUT, "request_timeout", "Request line and headers arrive too slowly.")
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
@@ -109,6 +134,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._refuse(_TOO_SLOW)
         else:
             self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's words say less
+        self._refuse(_MALFORMED)
 
     def _refuse(self, answer: bytes) -> None:
         if not self.transport.is_closing():

@@ -174,6 +174,9 @@ class Hub:
     async def _publish(self, owner: UUID, known: FeedHead, head: FeedHead) -> None:
         events = await self._feed.events(owner, after=known.seq, limit=_BATCH)
         for event in events:
+            # A frame may cost a read of its document.
+            if not any(listener.wanted(event) for listener in self._listeners.get(owner, ())):
+                continue
             frame = await self._encoder.frame(event, owner=owner, epoch=head.epoch)
             now = asyncio.get_running_loop().time()
             for listener in self._listeners.get(owner, set()).copy():

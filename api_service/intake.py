@@ -58,7 +58,9 @@ class Upload:
         if part.is_file:
             self.files.append((part.filename, part.sha256))
         else:
-            self.fields[part.name] = part.data.getvalue().decode(errors="replace")
+            # A control that was left empty asks for nothing.
+            given = part.data.getvalue().decode(errors="replace")
+            self.fields[part.name] = given or self.fields.get(part.name, "")
 
     @property
     def request_hash(self) -> str:

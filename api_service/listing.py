@@ -91,7 +91,7 @@ def _cursor(last: Document, where: ListFilter) -> str:
 
 
 def _position(cursor: str | None, where: ListFilter) -> ListPosition | None:
-    if cursor is None:
+    if not cursor:
         return None
     created_at, last_id, digest = decoded(cursor, parts=3)
     if digest != _digest(where):

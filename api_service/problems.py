@@ -93,6 +93,20 @@ def unauthorized(detail: str, *, audited: bool = False) -> ProblemError:
     return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers=headers, audited=audited)
 
 
+def body_of(
+    status: HTTPStatus, code: str, detail: str, *, instance: str = "", request_id: str | None = None
+) -> dict[str, Any]:
+    return {
+        "type": f"urn:docrelay:problem:{code}",
+        "title": status.phrase,
+        "status": int(status),
+        "detail": detail,
+        "instance": instance,
+        "request_id": request_id,
+        "code": code,
+    }
+
+
 def status_of(error: DocrelayError) -> HTTPStatus:
     return _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)
 
@@ -172,15 +186,7 @@ def _answer(
     errors: Sequence[Mapping[str, Any]] = (),
     headers: Mapping[str, str] | None = None,
 ) -> JSONResponse:
-    body: dict[str, Any] = {
-        "type": f"urn:docrelay:problem:{code}",
-        "title": status.phrase,
-        "status": int(status),
-        "detail": detail,
-        "instance": request.url.path,
-        "request_id": log.request_id(),
-        "code": code,
-    }
+    body = body_of(status, code, detail, instance=request.url.path, request_id=log.request_id())
     if errors:
         body["errors"] = list(errors)
     return JSONResponse(body, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)

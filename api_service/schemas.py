@@ -32,7 +32,7 @@ class LoginIn(BaseModel):
 
 
 class RefreshIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    """What else OAuth libraries send, such as `grant_type`, is passed over."""
 
     refresh_token: str
 

@@ -20,7 +20,7 @@ from api_service.event_stream import EventStreamResponse
 from api_service.filters import FilterDep
 from api_service.insights import FolderPageOut
 from api_service.listing import CursorQuery, LimitQuery
-from api_service.routes.documents import get_document, list_documents
+from api_service.routes.documents import WaitQuery, get_document, get_status, list_documents
 from api_service.routes.folders import FolderDep, list_folder_documents
 from api_service.routes.stream import event_filter, listening_caller, opened
 from api_service.routes.uploads import take_in
@@ -91,6 +91,19 @@ async def get_with_text(request: Request, response: Response, document: Document
         "extracted_text": body["text"],
         "analysis_result": body["analysis"],
     }
+
+
+@router.get("/documents/{document_id}/status", response_model=None)
+async def get_status_with_timestamp(
+    request: Request,
+    response: Response,
+    document: DocumentDep,
+    services: ServicesDep,
+    wait: WaitQuery = 0,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> Any:
+    shown = await get_status(request, response, document, services, wait, if_none_match)
+    return shown if isinstance(shown, Response) else shown.model_dump(mode="json") | {"timestamp": document.updated_at}
 
 
 @router.api_route(

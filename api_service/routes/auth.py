@@ -33,7 +33,7 @@ async def login(request: Request, services: ServicesDep) -> TokensOut:
     return _tokens(services, pair)
 
 
-@router.post("/refresh", responses=problems(401, 408, 413, 422, 503), openapi_extra=described(RefreshIn))
+@router.post("/refresh", responses=problems(401, 408, 413, 422, 503), openapi_extra=described(RefreshIn, form=True))
 async def refresh(request: Request, services: ServicesDep) -> TokensOut:
     """Exchange a refresh token for its successor. Using a spent one again revokes the whole log-in."""
     given = await read_body(request, RefreshIn)

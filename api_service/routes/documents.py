@@ -27,6 +27,8 @@ _MAX_WAIT_SECONDS = 20
 # For whoever does not want to wait or to listen.
 _RETRY_AFTER_SECONDS = 2
 
+WaitQuery = Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS, description="Seconds to wait for the next change.")]
+
 
 @router.get("", response_model=PageOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)})
 async def list_documents(
@@ -110,7 +112,7 @@ async def get_status(
     response: Response,
     document: DocumentDep,
     services: ServicesDep,
-    wait: Annotated[float, Query(ge=0, le=_MAX_WAIT_SECONDS, description="Seconds to wait for the next change.")] = 0,
+    wait: WaitQuery = 0,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Any:
     """Where the document stands; with `wait`, answers at its next change or when the time is up.

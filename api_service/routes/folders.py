@@ -44,7 +44,7 @@ async def list_folders(
     cursor: CursorQuery = None,
 ) -> Any:
     """List the caller's folders by path, each with how many documents it and its subfolders have."""
-    after = decoded(cursor, parts=1)[0] if cursor is not None else ""
+    after = decoded(cursor, parts=1)[0] if cursor else ""
     feed_cursor = await read_feed_cursor(services, caller.user.id)
     counts = await services.backends.folders.folders(caller.user.id)
     total = counts[0].documents if counts else 0

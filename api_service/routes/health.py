@@ -18,12 +18,14 @@ _PATIENCE_SECONDS = 4.0
 router = APIRouter(tags=["health"])
 
 
+@router.head("/livez", include_in_schema=False)
 @router.get("/livez")
 async def livez() -> HealthOut:
     """Answers while the process can answer at all."""
     return HealthOut(status="ok")
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", responses=problems(503))
 async def readyz(services: ServicesDep) -> HealthOut:
     """Answers 200 only when store, bucket and queue answer too."""

@@ -28,7 +28,7 @@ router = APIRouter(prefix="/documents", tags=["documents"])
 
 # What boundaries, part headers and fields may add to the files themselves.
 _FORM_OVERHEAD_BYTES = 1_048_576
-_TRUE, _FALSE = {"true", "1", "yes", "on", ""}, {"false", "0", "no", "off"}
+_TRUE, _FALSE = {"true", "1", "yes", "on"}, {"false", "0", "no", "off"}
 _BODY = {
     "requestBody": {
         "required": True,

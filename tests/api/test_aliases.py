@@ -68,7 +68,9 @@ async def test_upload_is_accepted_with_id_and_status(old: httpx.AsyncClient, pat
 async def test_form_decides_about_processing_where_it_says_so(old: httpx.AsyncClient) -> None:
     processed = await old.post("/documents", files=FILE, data={"process": "true"})
     kept = await old.post("/upload", files=FILE, data={"process": "false"})
+    unsaid = await old.post("/documents", files=FILE, data={"process": ""})
     assert (processed.json()["status"], kept.json()["status"]) == ("pending", "uploaded")
+    assert unsaid.json()["status"] == "uploaded"
 
 
 @pytest.mark.parametrize(("first", "second"), [("/documents", "/upload"), ("/upload", "/documents")])

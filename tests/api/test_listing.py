@@ -160,7 +160,6 @@ async def test_document_that_comes_between_two_pages_moves_nothing(me: Caller) -
 @pytest.mark.parametrize(
     "cursor",
     [
-        "",
         "0",
         "nonsense",
         "\0",
@@ -187,6 +186,18 @@ async def test_malformed_cursor_is_a_problem_that_names_the_field(me: Caller, cu
     answer = await me.client.get("/documents", params={"cursor": cursor})
     assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
     assert answer.json()["errors"][0]["field"] == "cursor"
+
+
+async def test_empty_cursor_is_the_first_page_and_no_news_for_a_stream(me: Caller) -> None:
+    document = await me.document(folder="a")
+    for path in ("/documents", "/folders"):
+        answer = await me.client.get(path, params={"cursor": "", "status": "", "folder": ""})
+        assert answer.status_code == 200
+        assert answer.json()["items"]
+    async with listening(me.client, cursor="") as stream:
+        await me.move(document, S.PENDING)
+        (event,) = await stream.events(1)
+    assert event.data["status"] == "pending"
 
 
 @pytest.mark.parametrize("limit", ["0", "201", "-1", "many", ""])

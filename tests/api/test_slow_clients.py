@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -73,6 +74,15 @@ async def test_head_that_does_not_end_in_time_ends_its_connection(
     monkeypatch.setattr(LimitedHttpProtocol, "head_seconds", 0.2)
     async with serving(stack_settings) as base_url, connected(httpx.URL(base_url), sent) as reader:
         assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_what_is_no_request_is_a_problem_too(stack_settings: Settings) -> None:
+    nonsense = "GET /documents?folder=Vertr\u00e4ge HTTP/1.1\r\nHost: x\r\n\r\n"
+    async with serving(stack_settings) as base_url, connected(httpx.URL(base_url), nonsense) as reader:
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 400 ")
+    assert b"application/problem+json" in head
+    assert json.loads(body)["code"] == "malformed_request"
 
 
 async def test_second_head_on_a_connection_has_to_end_in_time_too(

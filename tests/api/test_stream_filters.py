@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+from uuid import UUID
+
 import pytest
 
+from api_service.event_stream import Beginning, Stream
+from api_service.frames import BYE, Encoder
+from api_service.hub import Hub, Listener
+from api_service.routes.stream import event_filter
+from shared.document import Document
+from shared.ports import DocumentStore
 from tests.support.builders import S
 from tests.support.callers import PATHS, Caller
 from tests.support.sse import listening
@@ -31,6 +41,34 @@ async def test_filter_holds_in_the_replay_and_live(me: Caller, query: dict[str, 
     assert [(event.data["folder"], event.data["status"]) for event in live] == wanted
     async with listening(me.client, cursor="0", **query) as stream:
         assert await stream.events(len(wanted)) == live
+
+
+class Counting:
+    """The document store, and which documents were read for frames."""
+
+    def __init__(self, documents: DocumentStore) -> None:
+        self._documents = documents
+        self.found: list[UUID] = []
+
+    async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:
+        self.found.append(document_id)
+        return await self._documents.find(document_id, owner=owner)
+
+
+async def test_document_that_nobody_asked_for_is_not_read_in_the_replay(me: Caller) -> None:
+    await me.document(S.COMPLETED, folder="loud")
+    quiet = await me.document(S.COMPLETED, folder="quiet")
+    documents: Any = Counting(me.backends.documents)
+    encoder, feed = Encoder(documents=documents), me.backends.feed
+    hub = Hub(feed=feed, encoder=encoder, tick_seconds=0.02, heartbeat_seconds=15)
+    wanted = event_filter(None, "quiet", None)
+    listener = Listener(owner=me.user.id, ends_at=math.inf, farewell=BYE, wanted=wanted)
+    head = await hub.join(listener)
+    listener.cut()
+    chunks = Stream(feed=feed, encoder=encoder).chunks(listener, begin=Beginning(after=0), head=head)
+    sent = b"".join([chunk async for chunk in chunks])
+    assert sent.count(b"event: status") == len(PATHS[S.COMPLETED])
+    assert documents.found == [quiet.id]
 
 
 async def test_stream_of_one_document_has_nothing_of_another(me: Caller) -> None:

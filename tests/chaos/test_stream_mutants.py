@@ -61,8 +61,8 @@ class SubscribesAfterReplay(Stream):
     hub: Hub
     late: Listener
 
-    async def _replay(self, owner: UUID, *, after: int, head: FeedHead) -> AsyncIterator[Frame]:
-        async for frame in super()._replay(owner, after=after, head=head):
+    async def _replay(self, listener: Listener, *, after: int, head: FeedHead) -> AsyncIterator[Frame]:
+        async for frame in super()._replay(listener, after=after, head=head):
             yield frame
         await SubscribesAfterReplay.hub.join(SubscribesAfterReplay.late)
 
