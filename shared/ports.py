@@ -6,7 +6,7 @@ answer, the errors named at each method otherwise.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from io import BytesIO
@@ -75,6 +75,10 @@ class BlobStore(Pingable, Protocol):
 
     async def get(self, key: str) -> bytes:
         """Raises BlobMissingError."""
+        ...
+
+    def pieces(self, key: str) -> AsyncGenerator[bytes]:
+        """An object piece by piece; nothing is held while the caller is busy with one. Raises BlobMissingError."""
         ...
 
     async def upload_form(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
 from api_service.conditional import etag_of, has_one_of, unchanged
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
@@ -70,15 +71,17 @@ async def get_document(
     "/{document_id}/text", response_class=PlainTextResponse, responses={**NOT_MODIFIED, **problems(401, 404, 503)}
 )
 async def get_text(request: Request, response: Response, document: DocumentDep, services: ServicesDep) -> Response:
-    """The extracted text."""
+    """The extracted text, sent piece by piece, however long it is."""
     if document.text_key is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "no_text", "The document has no extracted text (yet).")
     # Each extraction writes an object of its own.
     etag = etag_of(document.text_key)
     if answer := unchanged(request, response, etag):
         return answer
-    text = await services.backends.blobs.get(document.text_key)
-    return PlainTextResponse(text, headers={"ETag": etag})
+    pieces = services.backends.blobs.pieces(document.text_key)
+    # An error is answered as such only as long as nothing has been sent.
+    first = await anext(pieces)
+    return StreamingResponse(_all(first, pieces), media_type="text/plain", headers={"ETag": etag})
 
 
 @router.get(
@@ -163,6 +166,12 @@ async def _again(document: Document, services: Services) -> Document:
     if found is None:
         raise not_found()
     return found
+
+
+async def _all(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 async def _text(document: Document, services: Services) -> str | None:

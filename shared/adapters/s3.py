@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
 
 _CHUNK_BYTES = 65_536
+_PIECE_BYTES = 1_048_576
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _EXISTING = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
@@ -55,6 +56,16 @@ class S3BlobStore:
             async with (await self._open(key))["Body"] as stream:
                 return await stream.read()
 
+    async def pieces(self, key: str) -> AsyncGenerator[bytes]:
+        start, size = 0, 1
+        while start < size:
+            with translated("S3"):
+                answer = await self._open(key, Range=f"bytes={start}-{start + _PIECE_BYTES - 1}")
+                async with answer["Body"] as stream:
+                    piece = await stream.read()
+            yield piece
+            start, size = start + len(piece), int(answer["ContentRange"].rpartition("/")[2])
+
     async def upload_form(
         self, key: str, *, content_type: str, max_bytes: int, labels: Mapping[str, str], expires_seconds: int
     ) -> UploadForm:
@@ -85,9 +96,9 @@ class S3BlobStore:
                     head = head or chunk
         return BlobFacts(size=size, sha256=digest.hexdigest(), head=head, labels=answer["Metadata"])
 
-    async def _open(self, key: str) -> GetObjectOutputTypeDef:
+    async def _open(self, key: str, **options: str) -> GetObjectOutputTypeDef:
         try:
-            return await self._client.get_object(Bucket=self._bucket, Key=key)
+            return await self._client.get_object(Bucket=self._bucket, Key=key, **options)  # type: ignore[arg-type]
         except ClientError as exc:
             if error_code(exc) in _MISSING:
                 raise BlobMissingError from exc
