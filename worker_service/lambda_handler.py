@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Any
 
 from shared.bootstrap import open_backends
+from shared.errors import BackendUnavailableError
 from shared.lambda_environment import Context, Environment, seconds_left
+from shared.ports import Delivery
 from worker_service.assembly import Worker, assemble
+from worker_service.consumer import Handler
 from worker_service.deliveries import in_groups, of_event, settle
 from worker_service.disposition import Disposition, Retry
 
@@ -40,12 +44,23 @@ async def process(worker: Worker, event: dict[str, Any], *, seconds: float) -> l
             if late or isinstance(verdict, Retry):
                 verdict = _NOT_BEGUN
             else:
+                await _take_in_hand(delivery, handler)
                 verdict = await handler.handle(delivery, deadline=deadline, stop=stop)
             verdicts[delivery.receipt] = verdict
             if isinstance(verdict, Retry):
                 await settle(delivery, verdict, queue=handler.queue)
     alarm.cancel()
     return [key for key, delivery in deliveries.items() if isinstance(verdicts[delivery.receipt], Retry)]
+
+
+async def _take_in_hand(delivery: Delivery, handler: Handler) -> None:
+    """Hide the message for a lease, as a polling worker receives it.
+
+    The event source has hidden it for as long as its queue says, half an hour: a function that is killed before its
+    first heartbeat would hold up its owner's lane for all of that.
+    """
+    with suppress(BackendUnavailableError):
+        await handler.queue.extend(delivery.receipt, visibility_seconds=round(handler.pipeline.lease_seconds))
 
 
 @cache

@@ -18,6 +18,8 @@ from worker_service.lambda_handler import process
 
 Condition = Callable[[], Awaitable[bool]]
 _VISIBILITY_SECONDS = 30
+# For as long as template.yaml's queue says, the event source hides what it receives.
+_HIDDEN_BY_LAMBDA_SECONDS = 1_800
 
 
 class Runner(Protocol):
@@ -74,13 +76,21 @@ class Lambda:
         async with get_session().create_client("sqs", **client_options(settings)) as client:
             await self._invoke(client, worker, settings, seconds=0.5)
 
+    async def run_and_kill(self, worker: Worker, settings: Settings, *, begun: asyncio.Event) -> None:
+        """End the function when `begun` is set, with nothing given back."""
+        async with get_session().create_client("sqs", **client_options(settings)) as client:
+            invocation = asyncio.create_task(self._invoke(client, worker, settings, seconds=600))
+            await begun.wait()
+            invocation.cancel()
+            await asyncio.gather(invocation, return_exceptions=True)
+
     async def _invoke(self, client: Any, worker: Worker, settings: Settings, *, seconds: float) -> None:
         url = (await client.get_queue_url(QueueName=f"{settings.queue_name}.fifo"))["QueueUrl"]
         answer = await client.receive_message(
             QueueUrl=url,
             MaxNumberOfMessages=10,
             WaitTimeSeconds=0,
-            VisibilityTimeout=_VISIBILITY_SECONDS,
+            VisibilityTimeout=_HIDDEN_BY_LAMBDA_SECONDS,
             MessageSystemAttributeNames=["All"],
         )
         records = [record_of(message) for message in answer.get("Messages", [])]

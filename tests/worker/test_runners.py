@@ -24,6 +24,7 @@ from shared.settings import Settings
 from tests.contracts.conftest import on_dynamodb
 from tests.support.builders import lease, move, moves, new_document, report
 from tests.support.runners import Lambda, Polling, Runner
+from tests.support.running import until
 from tests.support.staged import with_parts
 from worker_service.assembly import Worker, assemble
 from worker_service.extractors import Extraction
@@ -230,3 +231,15 @@ async def test_stop_gives_back_what_is_under_way_and_burns_no_attempt(world: Wor
     assert (released.status, released.attempt, released.lease) == (S.PENDING, 0, None)
     assert (await world.now(behind)).attempt == 0
     assert await world.messages() == (2, 0)
+
+
+@pytest.mark.parametrize(("world", "runner"), [("postgres", Lambda())], indirect=True)
+async def test_function_that_is_killed_at_once_holds_its_message_no_longer_than_its_lease(world: World) -> None:
+    world.settings = world.settings.model_copy(update={"lease_seconds": 3})
+    await world.sent("forever")
+    await Lambda().run_and_kill(world.worker, world.settings, begun=world.model.begun)
+
+    async def back() -> bool:
+        return await world.messages() == (1, 0)
+
+    await until(back)
