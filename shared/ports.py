@@ -124,7 +124,10 @@ class DocumentStore(Pingable, Protocol):
         ...
 
     async def get(self, document_id: UUID, *, owner: UUID | None = None) -> Document | None:
-        """With its likely `owner`, who meant to move it: a store may read at once what the move needs as well."""
+        """With its likely `owner`, who meant to move it: a store may read at once what the move needs as well.
+
+        Raises ValueError, as any look at it, when another version has written what this one does not know.
+        """
         ...
 
     async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:
@@ -170,7 +173,9 @@ class DocumentStore(Pingable, Protocol):
         """Make every document that waits for its message due now, because the queue was lost; returns how many."""
         ...
 
-    async def due(self, *, now: datetime, limit: int) -> list[Document]: ...
+    async def due(self, *, now: datetime, limit: int) -> list[Document]:
+        """Longest due first. What this version cannot read is logged, due again later, and left out."""
+        ...
 
     async def discard(self, document: Document) -> None:
         """Remove the row, if it still is this version: an upload never acknowledged, or an old tombstone."""

@@ -25,6 +25,8 @@ _BATCH = 10
 _VISIBILITY_SECONDS = 30
 # What no version of ours wrote is for a person to look at: it stays, and is looked at rarely.
 _UNKNOWN = Retry(after_seconds=3_600, reason="unknown message")
+# Another version has written it, and will be here again.
+_UNREADABLE = Retry(after_seconds=300, reason="unreadable document")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,7 +61,11 @@ class DeadLetters:
         if message is None:
             return _UNKNOWN
         with log.bound(document_id=str(message.document_id), trace_id=log.trace_id_of(message.traceparent)):
-            document = await self.documents.get(message.document_id)
+            try:
+                document = await self.documents.get(message.document_id)
+            except ValueError:
+                _log.error("document.unreadable")
+                return _UNREADABLE
             verdict = self._judge(document, message)
             if document is None or not isinstance(verdict, Fail):
                 return verdict

@@ -11,7 +11,7 @@ import pytest
 from shared.bootstrap import Backends
 from shared.document import DocumentStatus
 from tests.contracts.paths import stored
-from tests.support.builders import NOW, move, moves, new_document
+from tests.support.builders import NOW, move, moves, new_document, unreadable_report
 
 S = DocumentStatus
 
@@ -41,6 +41,19 @@ async def test_longest_due_come_first(own_backends: Backends) -> None:
         await own_backends.documents.insert(new_document(due_at=at))
     found = await own_backends.documents.due(now=NOW + timedelta(minutes=4), limit=3)
     assert [document.due_at for document in found] == sorted(times)[:3]
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+async def test_document_of_a_version_that_knows_more_is_passed_over_for_a_while(own_backends: Backends) -> None:
+    unread = new_document(due_at=NOW, report=unreadable_report())
+    known = new_document(due_at=NOW + timedelta(seconds=1))
+    for document in (unread, known):
+        await own_backends.documents.insert(document)
+    at = NOW + timedelta(minutes=1)
+    assert [one.id for one in await own_backends.documents.due(now=at, limit=1)] == []
+    assert [one.id for one in await own_backends.documents.due(now=at, limit=1)] == [known.id]
+    with pytest.raises(ValueError, match="of-later"):
+        await own_backends.documents.get(unread.id)
 
 
 async def test_of_twenty_sweepers_one_counts_the_send(backends: Backends) -> None:

@@ -72,3 +72,9 @@ def report() -> Report:
         coverage=Coverage(verdict="complete", pages_total=1, pages_with_text=1, chars_extracted=13, chars_analyzed=13),
         usage=Usage(),
     )
+
+
+def unreadable_report() -> Report:
+    """What a later version may have written: a word where this one knows only others."""
+    made = report()
+    return made.model_copy(update={"analyzer": made.analyzer.model_copy(update={"name": "of-later"})})

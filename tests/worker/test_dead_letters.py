@@ -16,8 +16,9 @@ from shared.clock import utc_now, uuid7
 from shared.document import Document, DocumentStatus, Failure
 from shared.messages import ProcessMessage
 from shared.moves import commit
+from shared.ports import Delivery
 from shared.settings import Settings
-from tests.support.builders import S, lease, move, moves, new_document
+from tests.support.builders import S, lease, move, moves, new_document, unreadable_report
 from worker_service.dead_letters import DeadLetters
 from worker_service.disposition import Retry
 
@@ -118,3 +119,16 @@ async def test_message_that_this_version_does_not_know_stays(world: World) -> No
     verdict = await world.dead_letters.handle(delivery)
     assert isinstance(verdict, Retry)
     assert verdict.after_seconds > 0
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+async def test_document_that_another_version_has_written_holds_up_no_other(world: World) -> None:
+    unread = new_document(at=utc_now(), report=unreadable_report())
+    await world.backends.documents.insert(unread)
+    await world.bury_message_of(unread)
+    document = await world.document(S.UPLOADED, S.PENDING)
+    await world.bury_message_of(document)
+    assert await world.dead_letters.drain() == 2
+    assert (await world.now(document)).failure == DEAD
+    message = ProcessMessage(document_id=unread.id, run=1, send=1, at=utc_now()).model_dump_json()
+    assert isinstance(await world.dead_letters.handle(Delivery(body=message, receipt="", receive_count=21)), Retry)

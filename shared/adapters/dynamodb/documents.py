@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from shared import log
 from shared.adapters.dynamodb import indexes, items
 from shared.adapters.dynamodb.expressions import (
     NEW,
@@ -27,7 +29,15 @@ from shared.adapters.dynamodb.idempotency import keeping
 from shared.adapters.dynamodb.ledger_erasure import forget_calls
 from shared.adapters.dynamodb.moves import MoveTransaction, check
 from shared.adapters.dynamodb.table import BATCH_GET_KEYS, CanceledError, Table, pauses
-from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, DocumentStatus, HistoryEntry
+from shared.document import (
+    CLOCK_SKEW,
+    RESEND_AFTER,
+    TOMBSTONE_KEPT_FOR,
+    Change,
+    Document,
+    DocumentStatus,
+    HistoryEntry,
+)
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.events import FeedHead
 from shared.idempotency import IdempotencyRecord
@@ -35,6 +45,7 @@ from shared.lists import ListFilter, ListPosition
 from shared.ports import Holdings
 
 S = DocumentStatus
+_log = log.get(__name__)
 _WORKING: Values = {"processing": S.PROCESSING, "analyzing": S.ANALYZING}
 _IS_WORKING = "#status IN (:processing, :analyzing)"
 _CONCURRENT_WRITES = 16
@@ -168,8 +179,13 @@ class DynamoDBDocumentStore:
         return await self._put_off_all(waiting, now, condition=condition, given={**status, "now": now})
 
     async def due(self, *, now: datetime, limit: int) -> list[Document]:
-        documents = await self._documents(await indexes.due(self._table, until=now, limit=limit))
-        return [document for document in documents if document.due_at is not None and document.due_at <= now]
+        readable = []
+        for stored in await self._stored(await indexes.due(self._table, until=now, limit=limit)):
+            try:
+                readable.append(items.document_from(stored))
+            except ValueError:
+                await self._pass_over(plain(stored), now=now)
+        return [document for document in readable if document.due_at is not None and document.due_at <= now]
 
     async def discard(self, document: Document) -> None:
         same = {"version": document.version}
@@ -205,6 +221,16 @@ class DynamoDBDocumentStore:
         if stored is None or stored.write_id != changes[-1].after.write_id:
             raise MoveRefusedError
 
+    async def _pass_over(self, unreadable: dict[str, Any], *, now: datetime) -> None:
+        document_id = items.id_in(unreadable)
+        _log.error("document.unreadable", document_id=str(document_id))
+        await self._put_off(
+            document_id,
+            now + RESEND_AFTER,
+            condition="#version = :version AND #due_at <= :now",
+            given={"version": unreadable["version"], "now": now},
+        )
+
     async def _put_off(
         self, document_id: UUID, due_at: datetime, changes: Values | None = None, *, condition: str, given: Values
     ) -> bool:
@@ -232,9 +258,12 @@ class DynamoDBDocumentStore:
 
     async def _documents(self, document_ids: Sequence[UUID]) -> list[Document]:
         """Those that exist, in this order."""
-        stored = await self._table.get_many([items.document_key(one) for one in document_ids])
-        documents = {document.id: document for document in map(items.document_from, stored)}
-        return [documents[one] for one in document_ids if one in documents]
+        return [items.document_from(stored) for stored in await self._stored(document_ids)]
+
+    async def _stored(self, document_ids: Sequence[UUID]) -> list[Item]:
+        keys = [items.document_key(one) for one in document_ids]
+        found = {stored["PK"]["S"]: stored for stored in await self._table.get_many(keys)}
+        return [found[key["PK"]] for key in keys if key["PK"] in found]
 
     async def _history(self, document_id: UUID) -> list[Item]:
         first = items.history_key(document_id, 0)

@@ -10,14 +10,17 @@ from uuid import UUID
 
 import psycopg
 
+from shared import log
 from shared.adapters.postgres import rows
-from shared.adapters.postgres.connection import Pool, connected, execute, fetch_all, fetch_one
+from shared.adapters.postgres.connection import Pool, Row, connected, execute, fetch_all, fetch_one
 from shared.adapters.postgres.idempotency import keep
-from shared.document import CLOCK_SKEW, TOMBSTONE_KEPT_FOR, Change, Document, HistoryEntry
+from shared.document import CLOCK_SKEW, RESEND_AFTER, TOMBSTONE_KEPT_FOR, Change, Document, HistoryEntry
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
 from shared.idempotency import IdempotencyRecord
 from shared.lists import ListFilter, ListPosition
 from shared.ports import Holdings
+
+_log = log.get(__name__)
 
 _INSERT = f"""
 INSERT INTO documents ({rows.SELECTED}) VALUES ({", ".join(f"%({column})s" for column in rows.COLUMNS)})
@@ -209,7 +212,13 @@ class PostgresDocumentStore:
 
     async def due(self, *, now: datetime, limit: int) -> list[Document]:
         query = f"SELECT {rows.SELECTED} FROM documents WHERE due_at <= %(now)s ORDER BY due_at LIMIT %(limit)s"  # noqa: S608
-        return [rows.document_from(row) for row in await fetch_all(self._pool, query, {"now": now, "limit": limit})]
+        readable = []
+        for row in await fetch_all(self._pool, query, {"now": now, "limit": limit}):
+            try:
+                readable.append(rows.document_from(row))
+            except ValueError:
+                await self._pass_over(row, until=now + RESEND_AFTER)
+        return readable
 
     async def discard(self, document: Document) -> None:
         await execute(
@@ -223,6 +232,15 @@ class PostgresDocumentStore:
             # One after the other: of two that share an answer, each would leave it to the other.
             await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [str(document.owner)])
             await connection.execute(_ENTOMB.encode(), {"id": document.id, "until": now + TOMBSTONE_KEPT_FOR})
+
+    async def _pass_over(self, row: Row, *, until: datetime) -> None:
+        _log.error("document.unreadable", document_id=str(row["id"]))
+        await execute(
+            self._pool,
+            "UPDATE documents SET due_at = %(until)s"
+            " WHERE id = %(id)s AND version = %(version)s AND due_at = %(due_at)s",
+            row | {"until": until},
+        )
 
     async def _one(self, condition: str, parameters: dict[str, Any]) -> Document | None:
         row = await fetch_one(self._pool, f"SELECT {rows.SELECTED} FROM documents WHERE {condition}", parameters)  # noqa: S608
