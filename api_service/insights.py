@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from api_service.schemas import ListedDocument
+from api_service.schemas import StatedDocument
 from shared.document import Document
 from shared.folders import FolderCount, FolderInsight, Period, Spent, Spread
 
@@ -34,13 +34,9 @@ class FoldersOut(BaseModel):
     feed_cursor: str
 
 
-class FolderDocument(ListedDocument):
+class FolderDocument(StatedDocument):
     """A document in a folder's list, with what its file states and what its analysis found."""
 
-    title: str | None
-    author: str | None
-    authored_at: datetime | None = Field(description="When the file says that it was made.")
-    words: int | None
     language: str | None
     label: str | None
     classified_as: str | None = Field(description="Which of your own labels fits, where you asked for it.")
@@ -48,15 +44,11 @@ class FolderDocument(ListedDocument):
     topics: list[str]
 
     @classmethod
-    def stated(cls, document: Document) -> FolderDocument:
+    def found(cls, document: Document) -> FolderDocument:
         analysis = document.report.analysis if document.report else None
         given = document.report.classification if document.report else None
         return cls(
-            **dict(ListedDocument.of(document)),
-            title=document.title,
-            author=document.author,
-            authored_at=document.authored_at,
-            words=document.words,
+            **cls.stated(document),
             language=analysis and analysis.language,
             label=analysis and analysis.classification.label,
             classified_as=given and given.label,

@@ -110,7 +110,20 @@ class ListedDocument(BaseModel):
         return cls(**_facts(document))
 
 
-class DocumentOut(ListedDocument):
+class StatedDocument(ListedDocument):
+    """A document with what its file states."""
+
+    title: str | None
+    author: str | None
+    authored_at: datetime | None = Field(description="When the file says that it was made.")
+    words: int | None
+
+    @classmethod
+    def stated(cls, document: Document) -> dict[str, Any]:
+        return _facts(document) | {name: getattr(document, name) for name in _STATED}
+
+
+class DocumentOut(StatedDocument):
     """A document with its analysis and its whole history."""
 
     analysis: Analysis | None
@@ -124,7 +137,7 @@ class DocumentOut(ListedDocument):
     def with_history(cls, document: Document, history: list[HistoryEntry], *, text: str | None) -> DocumentOut:
         analysis = document.report.analysis if document.report else None
         return cls(
-            **_facts(document),
+            **cls.stated(document),
             analysis=analysis,
             classification=document.report.classification if document.report else None,
             stages=document.report.stages if document.report else {},
@@ -254,6 +267,7 @@ class HealthOut(BaseModel):
 
 
 _RECEIPTS = ("analyzer", "coverage", "usage")
+_STATED = ("title", "author", "authored_at", "words")
 
 
 def _facts(document: Document) -> dict[str, Any]:

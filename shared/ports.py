@@ -124,9 +124,8 @@ class DocumentStore(Pingable, Protocol):
         ...
 
     async def get(self, document_id: UUID, *, owner: UUID | None = None) -> Document | None:
-        """With its likely `owner`, who meant to move it: a store may read at once what the move needs as well.
-
-        Raises ValueError, as any look at it, when another version has written what this one does not know.
+        """With its likely `owner`, who meant to move it: a store may read at once what the move needs as well. Raises
+        ValueError, as any look at it, when another version has written what this one does not know.
         """
         ...
 
@@ -147,9 +146,8 @@ class DocumentStore(Pingable, Protocol):
     async def apply(self, *changes: Change, remember: IdempotencyRecord | None = None) -> None:
         """Write consecutive moves of one document, with history, feed and the answer to keep, in one transaction.
 
-        Recognises its own earlier write whose reply was lost. Raises MoveRefusedError when the stored
-        document is no longer the first change's `before`, KeyTakenError when the key has an answer; then
-        nothing was written.
+        Recognises its own earlier write whose reply was lost. Raises MoveRefusedError when the stored document is no
+        longer the first change's `before`, KeyTakenError when the key has an answer; then nothing was written.
         """
         ...
 

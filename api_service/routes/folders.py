@@ -79,7 +79,7 @@ async def list_folder_documents(
     if answer := unchanged(request, response, etag_of_page(page)):
         return answer
     link_next(request, response, page.next_cursor)
-    items = [FolderDocument.stated(document) for document in page.documents]
+    items = [FolderDocument.found(document) for document in page.documents]
     return FolderPageOut(folder=folder, items=items, next_cursor=page.next_cursor, feed_cursor=page.feed_cursor)
 
 

@@ -40,12 +40,17 @@ TYPES: dict[str, type | tuple[type, ...]] = {
     "result": dict,
     "stages": dict,
     "classification": type(None),
+    "title": str,
+    "author": str,
+    "authored_at": str,
+    "words": int,
 }
+STATED = {"title": "A plan", "author": "Ada", "authored_at": NOW, "words": 9}
 
 
 async def completed(me: Caller, **facts: Any) -> Document:
     """A document whose text lies in the bucket, as the worker leaves it."""
-    document = await me.document(S.PROCESSING, **facts)
+    document = await me.document(S.PROCESSING, **STATED, **facts)
     text_key = f"{document.prefix}text-1"
     await me.backends.blobs.put(text_key, TEXT.encode(), content_type="text/plain; charset=utf-8")
     analyzing = move(document, S.ANALYZING, pages=3, text_key=text_key)
