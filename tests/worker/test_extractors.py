@@ -106,6 +106,17 @@ class TestText:
         assert extraction.text.startswith("日本語 日本語")
         assert (extraction.encoding, extraction.encoding_confidence) == ("utf-8", 0.99)
 
+    @pytest.mark.parametrize("original", ["The caf\ufffd takes 3 €.", "Straßen, Öl, \ufffd", "\ufffd\ufffd abc\n" * 30])
+    def test_characters_that_others_lost_do_not_spoil_utf8(self, original: str) -> None:
+        extraction = text.extract(original.encode())
+        assert extraction.text == original.strip()
+        assert (extraction.encoding, extraction.encoding_confidence) == ("utf-8", 1.0)
+
+    @pytest.mark.parametrize("original", ["Line of a mail.\n" * 40 + "ok 🎉", "Öl und Café", "Line of a mail, Café"])
+    def test_utf8_that_was_cut_in_a_character_is_read_without_it(self, original: str) -> None:
+        extraction = text.extract(original.encode()[:-1])
+        assert (extraction.text, extraction.encoding) == (original[:-1].strip(), "utf-8")
+
     @pytest.mark.parametrize(
         ("data", "encoding", "confidence"),
         [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from contextlib import suppress
 from typing import NoReturn
@@ -20,6 +21,9 @@ _LEGACY += ["koi8_r", "euc_jp", "gb18030", "big5"]
 _WESTERN = "cp1252"
 _UNSURE = 0.5
 _SIGN_IN_WORD = re.compile(r"[^\W\d_][\xa1-\xac\xae-\xbf\xd7\xf7][^\W\d_]")
+_REPLACEMENT = "\ufffd".encode()
+# Latin-1 has a capital letter in the place of UTF-8's first byte, and no word ends so.
+_CUT_LETTER = re.compile(rb"[a-z][\xc2-\xde]\Z")
 # Nothing but UTF-16 has its zero bytes so, but nothing says so either.
 _BY_ZEROS = 0.9
 _NOT_IN_TEXT = re.compile("[\x00-\x08\x0e-\x19\x1c-\x1f\x7f\ufffd]")
@@ -28,7 +32,7 @@ _NOT_IN_TEXT = re.compile("[\x00-\x08\x0e-\x19\x1c-\x1f\x7f\ufffd]")
 def extract(data: bytes) -> Extraction:
     """Return the text, the encoding that it was in, and how sure that is."""
     raw, encoding, confidence = _decoded(data)
-    if len(_NOT_IN_TEXT.findall(raw)) > len(raw) / 100:
+    if len(_NOT_IN_TEXT.findall(raw)) - _its_own_replacements(data, encoding) > len(raw) / 100:
         _refused()
     text = readable(raw)
     if not text.strip():
@@ -46,13 +50,26 @@ def _decoded(data: bytes) -> _Decoded:
 
 
 def _as_utf8(data: bytes) -> _Decoded | None:
-    """Return the text unless the bytes above ASCII are mostly not UTF-8: logs and cut files have a few broken ones."""
-    text = data.decode(errors="replace")
+    """Return the text unless the bytes above ASCII are mostly not UTF-8: logs have a few broken ones.
+
+    What is left of a character that was cut off at the end is left out.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    text = decoder.decode(data)
+    cut, _ = decoder.getstate()
+    if len(cut) == 1 and text.isascii() and not _CUT_LETTER.search(data):
+        # The last letter of a Latin-1 text looks the same.
+        return None
     beyond_ascii = 0 if text.isascii() else len(text) - len(text.encode("ascii", errors="ignore"))
-    broken = text.count("\ufffd")
+    broken = text.count("\ufffd") - _its_own_replacements(data, "utf-8")
     if beyond_ascii < 10 * broken:
         return None
     return text, "utf-8", round(1 - broken / (beyond_ascii or 1), 2)
+
+
+def _its_own_replacements(data: bytes, encoding: str) -> int:
+    """How often the file has U+FFFD itself: what made it lost characters, but these bytes are sound."""
+    return data.count(_REPLACEMENT) if encoding == "utf-8" else 0
 
 
 def _guessed(data: bytes) -> _Decoded:
