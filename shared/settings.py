@@ -5,12 +5,14 @@ Built only in composition roots; nothing below them reads the environment.
 
 from __future__ import annotations
 
+import json
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.errors import ConfigurationError
 
@@ -139,7 +141,7 @@ class Settings(BaseSettings):
     llm_budget_document_usd: float | None = Field(None, gt=0)
     llm_budget_day_usd: float | None = Field(None, gt=0)
     # USD per million input and output tokens; the longest matching model-name prefix counts.
-    llm_prices: dict[str, tuple[float, float]] = {
+    llm_prices: Annotated[dict[str, tuple[float, float]], NoDecode] = {
         "gpt-4.1": (2.0, 8.0),
         "gpt-4.1-mini": (0.4, 1.6),
         "gpt-4.1-nano": (0.1, 0.4),
@@ -162,13 +164,32 @@ class Settings(BaseSettings):
                 raise ValueError(f"{network} is everybody. Write addresses and networks such as 10.0.0.7,10.1.0.0/16")
         return given
 
+    @field_validator("openai_base_url")
+    @classmethod
+    def _url(cls, given: str | None) -> str | None:
+        """Nothing of the value is told: it may hold a password."""
+        try:
+            address = urlsplit(given or "https://api.openai.com")
+            sound = address.scheme in {"http", "https"} and address.hostname and address.port != 0
+        except ValueError:
+            sound = False
+        if not sound:
+            raise ValueError("Write a URL with its scheme, such as https://api.openai.com/v1")
+        return given
+
+    @field_validator("llm_prices", mode="before")
+    @classmethod
+    def _prices(cls, given: Any) -> Any:
+        try:
+            return json.loads(given) if isinstance(given, str) else given
+        except ValueError as exc:
+            raise ValueError('Write JSON, such as {"gpt-4.1": [2.0, 8.0]}') from exc
+
     @classmethod
     def load(cls, **overrides: Any) -> Settings:
         """Read the settings. Raises ConfigurationError naming every variable that is wrong."""
         try:
             return cls(**overrides)
-        except SettingsError as exc:
-            raise ConfigurationError(str(exc)) from exc
         except ValidationError as exc:
             problems = "; ".join(f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors())
             raise ConfigurationError(problems) from exc

@@ -8,7 +8,8 @@ from shared.errors import AnalysisError, ModelRestingError
 class CallFailedError(Exception):
     """One HTTP call came to nothing; `retries` says how often its kind is worth another one, after `wait_seconds`.
 
-    `ambiguous` when nobody answered: the provider may have done the work, and bill it.
+    `ambiguous` when nobody answered: the provider may have done the work, and bill it. `reason` is for the log, and
+    quotes nothing.
     """
 
     def __init__(
@@ -19,6 +20,7 @@ class CallFailedError(Exception):
         status: int | None = None,
         ambiguous: bool = False,
         wait_seconds: float = 0.0,
+        reason: str | None = None,
     ) -> None:
         super().__init__(error.code)
         self.error = error
@@ -26,6 +28,7 @@ class CallFailedError(Exception):
         self.status = status
         self.ambiguous = ambiguous
         self.wait_seconds = wait_seconds
+        self.reason = reason
         self.input_tokens = 0
         self.output_tokens = 0
 

@@ -8,10 +8,12 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from shared.bootstrap import Backends
 from shared.document import Document
 from shared.errors import AnalysisError, ModelRestingError
+from shared.ledger import CallState
 from tests.support.openai_server import OpenAIServer, ReceivedCall
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
 from tests.support.running import until
@@ -190,3 +192,43 @@ async def analyzed(provider: Provider, breakers: Breakers, *, attempts: int = 2)
 async def failing(provider: Provider, breakers: Breakers, *, attempts: int) -> None:
     with pytest.raises(AnalysisError):
         await analyzed(provider, breakers, attempts=attempts)
+
+
+@pytest.mark.parametrize(
+    ("base_url", "reason"),
+    [
+        ("http://{gone}/v1", "the connection was refused"),
+        ("https://{served}/v1", "TLS failed"),
+        ("http://nowhere.invalid/v1", "its name is not known"),
+        ("{served}/v1", "OPENAI_BASE_URL is no URL of http or https"),
+    ],
+)
+async def test_call_that_was_never_sent_costs_nothing_and_says_why(
+    backends: Backends, base_url: str, reason: str
+) -> None:
+    with OpenAIServer() as gone:
+        address = gone.base_url.split("/")[2]
+    with OpenAIServer() as server, structlog.testing.capture_logs() as logs:
+        served = server.base_url.split("/")[2]
+        analyzer = OpenAIAnalyzer(
+            api_key=CANARY,
+            base_url=base_url.format(gone=address, served=served),
+            model="gpt-4.1",
+            prices={"gpt-4.1": (2.0, 8.0)},
+            backoff_seconds=0.001,
+        )
+        provider, document = Provider(server, analyzer, backends), await analyzing(backends)
+        assert await provider.outcome(document, day_micro_usd=1) == "llm_unavailable"
+        await analyzer.aclose()
+    assert provider.said == [f"The model's API could not be reached: {reason}."]
+    ledger = await backends.ledger.calls(document.id, run=document.run)
+    assert [(call.state, call.cost_micro_usd) for call in ledger] == [(CallState.ERROR, 0)] * 2
+    assert {line["reason"] for line in logs if line["event"] == "llm.called"} == {reason}
+
+
+async def test_call_that_nobody_answers_in_time_may_have_been_paid_for(provider: Provider) -> None:
+    provider.server.script(["hang"])
+    document = await analyzing(provider.backends)
+    assert await provider.outcome(document, seconds=1, attempts=1) == "llm_timeout"
+    [row] = await provider.backends.ledger.calls(document.id, run=document.run)
+    assert row.state is CallState.AMBIGUOUS

@@ -7,6 +7,8 @@ The only module that knows the SDK, which it imports by `open` and not before: i
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,6 +27,14 @@ Api = Literal["responses", "chat"]
 
 # A hundred times what an analysis is.
 _MAX_ANSWER_BYTES = 4_194_304
+# Less than a call has, so that an API that cannot be reached is told from one that does not answer.
+_CONNECT_SECONDS = 10.0
+_NO_CONNECTION = {
+    socket.gaierror: "its name is not known",
+    ssl.SSLCertVerificationError: "its certificate is not trusted",
+    ssl.SSLError: "TLS failed",
+    ConnectionRefusedError: "the connection was refused",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,13 +90,14 @@ class Endpoint:
             async with (
                 asyncio.timeout(timeout_seconds),
                 # The call's id lets the provider's records and the ledger be compared.
-                request(timeout=timeout_seconds, extra_headers={"X-Client-Request-Id": str(call_id)}) as response,
+                request(
+                    timeout=httpx2.Timeout(timeout_seconds, connect=min(_CONNECT_SECONDS, timeout_seconds / 2)),
+                    extra_headers={"X-Client-Request-Id": str(call_id)},
+                ) as response,
             ):
                 body = await _bounded(response.iter_bytes())
-        except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
-            raise CallFailedError(LLMTimeoutError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
-        except (openai.OpenAIError, httpx2.HTTPError):
-            raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED, ambiguous=True) from None
+        except (TimeoutError, openai.OpenAIError, httpx2.HTTPError) as exc:
+            raise _unanswered(exc) from None
         if body is None:
             raise invalid("The model's API answered with far more than an analysis.")
         return Answer.read(body) if self._api == "responses" else ChatAnswer.read(body)
@@ -126,6 +137,44 @@ class Endpoint:
             # The name that servers other than OpenAI's know.
             max_tokens=output_tokens,
         )
+
+
+def _unanswered(error: Exception) -> CallFailedError:
+    """What a call without an answer came to; `ambiguous` unless it is certain that nothing was sent."""
+    import httpx2  # noqa: PLC0415 - see the module docstring.
+    import openai  # noqa: PLC0415
+
+    vendors = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
+    if reason := _why_nothing_was_sent(vendors):
+        unreached = LLMUnavailableError(f"The model's API could not be reached: {reason}.")
+        return CallFailedError(unreached, retries=AS_OFTEN_AS_ALLOWED, reason=reason)
+    late = isinstance(vendors, TimeoutError | httpx2.TimeoutException | openai.APITimeoutError)
+    cause = LLMTimeoutError() if late else LLMUnavailableError()
+    return CallFailedError(cause, retries=AS_OFTEN_AS_ALLOWED, ambiguous=True, reason=type(vendors).__name__)
+
+
+def _why_nothing_was_sent(error: BaseException) -> str | None:
+    """None when something may have been sent. The connection and its TLS come before a request's first byte."""
+    import httpx2  # noqa: PLC0415 - see the module docstring.
+
+    match error:
+        case httpx2.UnsupportedProtocol():
+            return "OPENAI_BASE_URL is no URL of http or https"
+        case httpx2.ProxyError():
+            return "the proxy refused the connection"
+        case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
+            return "no connection in time"
+        case httpx2.ConnectError():
+            cause = _first_cause(error)
+            return next((words for kind, words in _NO_CONNECTION.items() if isinstance(cause, kind)), "no connection")
+    return None
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """What the operating system said; of a host's several addresses, about the first."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause.exceptions[0] if isinstance(cause, BaseExceptionGroup) else cause
+    return error
 
 
 async def _refuse_failed(response: httpx2.Response) -> None:

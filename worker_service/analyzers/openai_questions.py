@@ -110,7 +110,7 @@ class Questioner:
 
     async def _call(self, asking: _Asking, call_id: UUID) -> Answered:
         started = time.monotonic()
-        cause, status, tokens = "cancelled", None, Tokens()
+        cause, reason, status, tokens = "cancelled", None, None, Tokens()
         timeout_seconds = asking.seconds_for_a_call
         asking.calls += 1
         try:
@@ -121,7 +121,7 @@ class Questioner:
             accepted = asking.prompt.accept(answer.parsed(asking.prompt.schema))
             cause = "ok"
         except CallFailedError as failed:
-            cause, status = failed.error.code, failed.status or status
+            cause, reason, status = failed.error.code, failed.reason, failed.status or status
             failed.input_tokens, failed.output_tokens = tokens.input_tokens, tokens.output_tokens
             raise
         finally:
@@ -130,6 +130,7 @@ class Questioner:
                 call_id=str(call_id),
                 model=asking.prompt.model,
                 cause=cause,
+                reason=reason,
                 status=status,
                 duration_seconds=round(time.monotonic() - started, 3),
                 input_tokens=tokens.input_tokens,

@@ -1,0 +1,35 @@
+"""Settings that cannot be right are refused at start, by the name of their variable and without their value."""
+
+from __future__ import annotations
+
+import pytest
+
+from shared.errors import ConfigurationError
+from shared.settings import Settings
+
+
+@pytest.mark.parametrize(
+    "url", ["foo", "127.0.0.1:8178/v1", "ftp://models/v1", "http:///v1", "http://me:hunter2@host:x/v1"]
+)
+def test_address_of_a_model_is_a_url_of_http(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ConfigurationError, match=r"OPENAI_BASE_URL: .*Write a URL with its scheme") as caught:
+        Settings.load(_env_file=None)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8178/v1", "https://me:hunter2@models.example/v1", "http://[::1]:80"])
+def test_url_of_http_is_taken_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert Settings.load(_env_file=None).openai_base_url == url
+
+
+def test_prices_that_are_no_json_are_told_by_variable_and_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCRELAY_LLM_PRICES", "foo")
+    with pytest.raises(ConfigurationError, match=r'DOCRELAY_LLM_PRICES: .*such as \{"gpt-4.1": \[2.0, 8.0\]\}'):
+        Settings.load(_env_file=None)
+
+
+def test_prices_are_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCRELAY_LLM_PRICES", '{"mine": [1, 2.5]}')
+    assert Settings.load(_env_file=None).llm_prices == {"mine": (1.0, 2.5)}
