@@ -223,8 +223,11 @@ def deletions(history: History) -> Iterator[tuple[str, str]]:
         life = history.lives.get(document_id)
         if life is not None and (life.document.status is not S.DELETING or life.document.filename or life.entries):
             yield "undeleted", f"{answer.name} was deleted and is {life.document.status}"
-        if any(str(document_id) in key for key in history.left.keys):
-            yield "undeleted", f"{answer.name} was deleted and its file is still there"
+    # Whatever became of it, accepted or not: what has no row is found by no sweep and no deletion.
+    known = {str(one) for one, life in history.lives.items() if life.document.status is not S.DELETING}
+    for key in history.left.keys:
+        if key.split("/")[2] not in known:
+            yield "undeleted", f"{key} is of no document that is there"
 
 
 def quiescence(history: History) -> Iterator[tuple[str, str]]:
