@@ -37,6 +37,13 @@ async def test_name_is_taken_in_any_case(backends: Backends) -> None:
     assert not await backends.accounts.add_user(replace(user, id=uuid4(), name=user.name.swapcase()))
 
 
+async def test_names_that_are_spelt_otherwise_are_two(backends: Backends) -> None:
+    suffix = uuid4().hex
+    for name in (f"straße-{suffix}", f"STRASSE-{suffix}", f"ÄRGER-{suffix}"):
+        assert await backends.accounts.add_user(replace(new_user(), name=name))
+    assert not await backends.accounts.add_user(replace(new_user(), name=f"ärger-{suffix}"))
+
+
 async def test_of_twenty_users_with_one_name_one_is_added(backends: Backends) -> None:
     name = f"Same-{uuid4().hex}"
     users = [replace(new_user(), name=name) for _ in range(20)]

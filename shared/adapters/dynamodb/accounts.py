@@ -110,7 +110,7 @@ class DynamoDBAccountStore:
 
 
 def _entry_key(name: str) -> Key:
-    return items.key(_DIRECTORY, f"N#{name.casefold()}")
+    return items.key(_DIRECTORY, f"N#{name.lower()}")
 
 
 def _user_key(user_id: UUID) -> Key:
@@ -118,7 +118,7 @@ def _user_key(user_id: UUID) -> Key:
 
 
 def _name_key(name: str) -> Key:
-    return items.key(f"UN#{hashlib.sha256(name.casefold().encode()).hexdigest()}", "U")
+    return items.key(f"UN#{hashlib.sha256(name.lower().encode()).hexdigest()}", "U")
 
 
 def _family_key(family_id: UUID) -> Key:
