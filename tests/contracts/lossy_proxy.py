@@ -1,4 +1,5 @@
-"""An HTTP proxy before the AWS emulator that loses replies: the request has its effect, and nobody hears of it."""
+"""An HTTP proxy before the AWS emulator that loses replies, when the request has its effect and nobody hears of it, or
+brings late ones, as an index does that is only eventually consistent."""
 
 from __future__ import annotations
 
@@ -14,13 +15,16 @@ _OPERATION = re.compile(rb"\r\nx-amz-target: *\w+\.(\w+)", re.IGNORECASE)
 
 
 class LossyProxy:
-    """`seen` counts the requests by operation; `lose` says how many of the next replies to one are lost."""
+    """`seen` counts the requests by operation; `lose` says how many of the next replies to one are lost, and `late` how
+    many are what came last."""
 
     def __init__(self, upstream: str) -> None:
         self._host, self._port = urlsplit(upstream).hostname, urlsplit(upstream).port
         self.url = ""
         self.seen: Counter[str] = Counter()
         self.lose: Counter[str] = Counter()
+        self.late: Counter[str] = Counter()
+        self._last: dict[str, bytes] = {}
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[LossyProxy]:
@@ -34,7 +38,11 @@ class LossyProxy:
         try:
             operation, request = await _request(reader)
             self.seen[operation] += 1
-            reply = await self._forward(request)
+            if self.late[operation] > 0:
+                self.late[operation] -= 1
+            else:
+                self._last[operation] = await self._forward(request)
+            reply = self._last[operation]
             if self.lose[operation] > 0:
                 self.lose[operation] -= 1
             else:

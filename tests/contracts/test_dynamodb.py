@@ -116,6 +116,17 @@ async def test_move_that_finds_another_process_before_it_is_told_where_the_feed_
     assert [event.seq for event in await backends.feed.events(mine.owner, after=0, limit=9)] == [1, 2, 3, 4, 5]
 
 
+async def test_document_that_the_index_does_not_show_as_completed_yet_is_listed_with_those(
+    proxied: Backends, proxy: LossyProxy
+) -> None:
+    """The list's feed cursor is behind the event of its completion: no stream would bring it."""
+    analyzing, where = await stored(proxied, S.ANALYZING), ListFilter(status=S.COMPLETED)
+    assert await proxied.documents.page(analyzing.owner, where=where, limit=10, after=None) == []
+    await proxied.documents.apply(completed := move(analyzing, S.COMPLETED))
+    proxy.late["Query"] = 1
+    assert await proxied.documents.page(analyzing.owner, where=where, limit=10, after=None) == [completed.after]
+
+
 async def test_paid_call_is_two_requests(proxied: Backends, proxy: LossyProxy) -> None:
     call = call_for(await stored(proxied, S.ANALYZING))
     proxy.seen.clear()

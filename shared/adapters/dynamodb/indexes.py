@@ -40,15 +40,11 @@ async def listed(
     # DynamoDB refuses a range whose ends are the wrong way round.
     if oldest > newest:
         return []
-    filters = {
-        "#status = :status": where.status,
-        "(#folder = :folder OR begins_with(#folder, :below))": where.folder,
-    }
-    given: dict[str, Value | None] = {"owner": owner, "status": where.status, "folder": where.folder}
-    given |= {"oldest": oldest, "newest": newest}
+    given: dict[str, Value | None] = {"owner": owner, "oldest": oldest, "newest": newest}
+    filtered = ""
     if where.folder is not None:
-        given["below"] = f"{where.folder}/"
-    filtered = _all_of(filters)
+        given |= {"folder": where.folder, "below": f"{where.folder}/"}
+        filtered = "#folder = :folder OR begins_with(#folder, :below)"
     keys = "#owner = :owner AND #list_order BETWEEN :oldest AND :newest"
     request = expressed(given, KeyConditionExpression=keys, FilterExpression=filtered)
     if limit is not None:
@@ -58,8 +54,8 @@ async def listed(
 
 
 def has_more_to_ask(where: ListFilter) -> bool:
-    """Whether the filter asks for what the index does not hold."""
-    return (where.content_type, where.label, where.name) != (None, None, None)
+    """Whether the filter asks for what the index does not hold, or may be late with: what a document is now."""
+    return (where.status, where.content_type, where.label, where.name) != (None, None, None, None)
 
 
 async def due(
