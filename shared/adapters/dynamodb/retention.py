@@ -40,6 +40,9 @@ class DynamoDBRetention:
             look_at = max(kept[0].at + FEED_KEPT_FOR, now + _PAUSE)
             # Time to live may have been faster than this, where nobody came for long.
             floor = kept[0].seq - 1
+        elif floor < head.seq and len(old) < _EVENTS and await self._is_gone(owner, head.seq):
+            # Nor is it late: it was written with the head, and no single read sees half a transaction.
+            floor = head.seq
         changes = {"floor": floor, **items.trim_values(owner, look_at)}
         # Refused when another has just done it.
         await self._table.update(
@@ -52,6 +55,9 @@ class DynamoDBRetention:
         if stored is None:
             raise BackendUnavailableError("DynamoDB lists a feed and does not have its head.")
         return items.head_from(stored)
+
+    async def _is_gone(self, owner: UUID, seq: int) -> bool:
+        return await self._table.get(items.event_key(owner, seq)) is None
 
     async def _events(self, owner: UUID, head: FeedHead) -> list[FeedEvent]:
         first, last = items.event_key(owner, head.floor + 1), items.event_key(owner, head.seq)
