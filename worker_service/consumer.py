@@ -13,7 +13,7 @@ from uuid import UUID
 
 from shared import log
 from shared.clock import Clock
-from shared.document import Document, DocumentStatus
+from shared.document import Document, DocumentStatus, due_after_send
 from shared.errors import (
     BackendUnavailableError,
     DocrelayError,
@@ -129,13 +129,21 @@ class Handler:
                 failure = verdict.failure
                 await self.pipeline.move(stored, DocumentStatus.FAILED, failure=failure, reason=failure.code)
             else:
-                await self.pipeline.move(
+                released = await self.pipeline.move(
                     stored, DocumentStatus.PENDING, reason=verdict.reason, burn_attempt=verdict.burn_attempt
                 )
+                await self._wait(released, seconds=verdict.after_seconds)
         except (MoveError, BackendUnavailableError):
             # Its row is due when the lease ends, and the message comes back: nothing is lost by leaving it.
             return _MOVED
         return verdict
+
+    async def _wait(self, document: Document, *, seconds: float) -> None:
+        """Have the sweep wait no less than the message: on a standard queue, nothing holds up the one that it sends."""
+        until = self.clock() + timedelta(seconds=seconds)
+        if document.due_at is not None and document.due_at < until:
+            with suppress(BackendUnavailableError):
+                await self.documents.postpone(document, due_at=due_after_send(document.send, at=until))
 
     async def _leave_to_the_sweep(self, document_id: UUID, verdict: Retry) -> Disposition:
         """Let the message go before the queue gives up on it: when the wait is over, the sweep sends another one."""

@@ -37,6 +37,18 @@ async def test_message_that_has_waited_often_goes_and_the_sweep_sends_another_in
     assert abs(waiting.due_at - world.clock() - timedelta(seconds=WAIT_SECONDS)) < timedelta(seconds=60)
 
 
+@pytest.mark.parametrize(("seconds", "due_after"), [(WAIT_SECONDS, WAIT_SECONDS + 300), (5.0, 300)])
+async def test_sweep_sends_no_other_while_a_message_waits(world: World, seconds: float, due_after: float) -> None:
+    document = await world.stored()
+    handler = world.handler(analysis=passing(LLMRateLimitedError(retry_after_seconds=seconds)))
+    verdict = await world.handle(handler, document)
+    assert isinstance(verdict, Retry)
+    assert verdict.after_seconds == seconds
+    waiting = await world.now(document)
+    assert waiting.due_at is not None
+    assert abs(waiting.due_at - world.clock() - timedelta(seconds=due_after)) < timedelta(seconds=60)
+
+
 async def test_message_of_a_document_that_another_worker_has_goes_as_well(world: World) -> None:
     working = await world.stored(S.PROCESSING)
     fresh, tired = (replace(delivery_of(working), receive_count=count) for count in (FRESH, TIRED))
