@@ -18,6 +18,7 @@ from worker_service.analyzers.offline import OfflineAnalyzer, analysis_of
 from worker_service.analyzers.offline.language import language_of
 from worker_service.analyzers.offline.ranking import chosen_sentences
 from worker_service.analyzers.offline.segmentation import sentences_of
+from worker_service.analyzers.offline.topics import topics_of
 from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
@@ -160,6 +161,14 @@ def test_topics_have_no_figures() -> None:
 )
 def test_topics_know_german_and_french_nouns(text: str, topic: str) -> None:
     assert analysis_of(text).topics[0] == topic
+
+
+@pytest.mark.parametrize("links", [1, 300])
+def test_words_that_only_link_others_are_no_phrase_however_many(links: int) -> None:
+    phrase = f"quai {'de ' * links}granit"
+    topics = topics_of(sentences_of(f"Le {phrase} est beau. Le {phrase} est long.", language="fr"), language="fr")
+    assert (phrase in topics) is (links == 1)
+    assert topics
 
 
 def test_tags_are_the_label_and_lower_case_topics() -> None:

@@ -22,6 +22,8 @@ _CONTRACTION = re.compile(r"['\u2019](?:[dmst]|ll|re|ve)$", re.IGNORECASE)
 _ENGLISH_VERBAL = re.compile(r"[a-z]+(?:ly|ed)")
 
 _MAX_WORDS = 3
+# In a row. They do not count as words: without an end to them there would be none to the phrases of a run.
+_MAX_LINKS = 2
 # By number of words; a phrase that occurs once may be an accident, the more so the longer it is.
 _BONUS = (0.0, 0.5, 1.5, 1.8)
 _BONUS_ONCE = (0.0, 0.5, 1.2, 1.1)
@@ -69,8 +71,10 @@ def _runs(text: str, language: str) -> Iterator[list[str]]:
     text = _ELISION.sub("| ", text) if language == "fr" else text
     stop_words = STOP_WORDS.get(language, frozenset())
     run: list[str] = []
+    links = 0
     for token in _TOKEN.findall(text):
-        if _carries(token, language, stop_words) or (run and language == "fr" and token in _FRENCH_LINKS):
+        links = links + 1 if token in _FRENCH_LINKS else 0
+        if _carries(token, language, stop_words) or (run and language == "fr" and 0 < links <= _MAX_LINKS):
             run.append(token)
         elif run:
             yield run
