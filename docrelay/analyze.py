@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 import shutil
 import signal
@@ -23,6 +22,7 @@ from rich.progress import Progress
 
 from docrelay.answers import Answer, Done, as_json, as_text
 from docrelay.files import files_in
+from docrelay.output import show_what_can_be_shown
 from shared.analysis import Analysis
 from shared.errors import AnalysisError, DocumentError, EmptyFileError, IntakeError, LLMTimeoutError, TooLargeError
 from shared.filetype import content_type_of
@@ -44,9 +44,7 @@ class UnreadableError(IntakeError):
 
 def analyze(paths: Iterable[Path], *, settings: Settings, jobs: int, json: bool) -> int:
     """Print one answer for each regular file, in the order in which they are done; return how many failed."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # Not every terminal can show every document.
-        sys.stdout.reconfigure(errors="replace")
+    show_what_can_be_shown()
     files = list(dict.fromkeys(files_in(paths)))
     desk = Desk(settings=settings, jobs=max(1, min(jobs, len(files))))
     failed = asyncio.run(_print_answers(files, desk, show=as_json if json else as_text))

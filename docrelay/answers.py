@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from docrelay.output import what_is_missing
 from shared.analysis import ActionItem, Analysis, Coverage
 from shared.errors import DocumentError
 from worker_service.extractors import Extraction
@@ -84,6 +85,7 @@ def _lines(done: Done) -> Iterator[str]:
         f"{pages}{found.words:,} words, {len(found.text):,} characters in {analysis.language}; "
         f"{kind.label} ({kind.confidence:.0%}), {mood.label} ({mood.score:+.2f})"
     )
+    yield from filter(None, [what_is_missing(done.coverage.model_dump())])
     about = [found.title, found.author, found.created.date().isoformat() if found.created else None]
     yield from filter(None, [", ".join(fact for fact in about if fact)])
     yield from filter(None, [analysis.summary, ", ".join(analysis.topics)])

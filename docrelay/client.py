@@ -145,8 +145,8 @@ class Client:
             answer = await self._request(
                 "POST",
                 "/documents",
-                files={"file": (path.name, file)},
-                data={"folder": folder, "process": "true" if process else "false"},
+                files={"file": (_text_of(path.name), file)},
+                data={"folder": _text_of(folder), "process": "true" if process else "false"},
             )
         return content(answer, "id", "items")
 
@@ -226,6 +226,11 @@ class Client:
             await asyncio.sleep(min(retry_after(answer), _RETRY_SECONDS_MAX))
         await require_success(answer)
         return answer
+
+
+def _text_of(name: str) -> str:
+    """The name of a file or folder as text, which it need not be: what cannot be sent becomes a question mark."""
+    return name.encode(errors="replace").decode()
 
 
 async def _require_stream(answer: httpx2.Response) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from docrelay.output import end_unread
+from docrelay.output import end_unread, show_what_can_be_shown
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -141,11 +141,11 @@ def process(
     _run(base_url, lambda client: waiting.within(timeout, remote.process(client, ids, **options)))
 
 
-def delete(ids: Ids, base_url: BaseUrl = None) -> None:
+def delete(ids: Ids, json: Json = False, base_url: BaseUrl = None) -> None:
     """Delete documents and everything of them."""
     from docrelay import remote  # noqa: PLC0415
 
-    _run(base_url, lambda client: remote.delete(client, ids))
+    _run(base_url, lambda client: remote.delete(client, ids, as_json=json))
 
 
 def insights(
@@ -159,11 +159,11 @@ def insights(
     _run(base_url, lambda client: remote.insight(client, folder, as_json=json))
 
 
-def doctor(base_url: BaseUrl = None) -> None:
+def doctor(json: Json = False, base_url: BaseUrl = None) -> None:
     """See whether the server answers, knows you and is ready."""
     from docrelay import remote  # noqa: PLC0415
 
-    _run(base_url, remote.doctor)
+    _run(base_url, lambda client: remote.doctor(client, as_json=json))
 
 
 def _run(base_url: str | None, work: Callable[[Client], Awaitable[bool]]) -> None:
@@ -180,6 +180,7 @@ def run_as(access: Access, work: Callable[[Client], Awaitable[bool]]) -> None:
         async with Client(access.base_url, auth=access.auth) as client:
             return await work(client)
 
+    show_what_can_be_shown()
     if _exit_as(connected):
         raise typer.Exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -11,6 +12,12 @@ import typer
 
 if TYPE_CHECKING:
     from docrelay.client import JSON, Event
+
+
+def show_what_can_be_shown() -> None:
+    """Have question marks on stdout for what the terminal cannot show, and for file names that are no text."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
 
 
 def tell(line: str) -> None:
@@ -57,5 +64,14 @@ def flat(fields: JSON, above: str = "") -> list[str]:
 def _line(fields: JSON) -> str:
     name = "/".join(filter(None, [fields.get("folder"), fields.get("filename")]))
     error = fields.get("error")
-    cause = f"{error['code']}: {error['detail']}" if error else ""
-    return "  ".join([fields.get("id", "-"), f"{fields['status']:<10}", name, cause]).rstrip()
+    remark = f"{error['code']}: {error['detail']}" if error else what_is_missing(fields.get("coverage"))
+    return "  ".join([fields.get("id", "-"), f"{fields['status']:<10}", name, remark]).rstrip()
+
+
+def what_is_missing(coverage: JSON | None) -> str:
+    """What a result does not cover, or nothing if it covers the document."""
+    if coverage is None or coverage["verdict"] == "complete":
+        return ""
+    analyzed = f"partial: {coverage['chars_analyzed']:,} of {coverage['chars_extracted']:,} characters analyzed"
+    pages = f", {coverage['pages_with_text']} of {coverage['pages_total']} pages with text"
+    return analyzed + (pages if coverage["pages_total"] else "")

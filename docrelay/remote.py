@@ -107,7 +107,7 @@ async def process(client: Client, document_ids: Sequence[UUID], *, force: bool, 
         return await wait_for(client, accepted, as_json=as_json) or failed
 
 
-async def delete(client: Client, document_ids: Sequence[UUID]) -> bool:
+async def delete(client: Client, document_ids: Sequence[UUID], *, as_json: bool) -> bool:
     """Delete each that is there; whether one is not."""
     failed = False
     for document_id in document_ids:
@@ -117,7 +117,10 @@ async def delete(client: Client, document_ids: Sequence[UUID]) -> bool:
             _tell_or_raise(document_id, error)
             failed = True
             continue
-        tell(f"deleted {document_id}")
+        if as_json:
+            typer.echo(json.dumps({"id": str(document_id), "status": "deleted"}))
+        else:
+            tell(f"deleted {document_id}")
     return failed
 
 
@@ -132,21 +135,25 @@ async def add_user(client: Client, *, name: str, password: str, admin: bool) -> 
     return False
 
 
-async def doctor(client: Client) -> bool:
+async def doctor(client: Client, *, as_json: bool) -> bool:
     """Look at the server step by step; whether something is wrong with it."""
+
+    def found(verdict: str, detail: str) -> None:
+        typer.echo(json.dumps({"verdict": verdict, "detail": detail}) if as_json else f"{verdict:<7} {detail}")
+
     served, own = (await client.health("version"))["version"], version("docrelay")
-    typer.echo(f"ok      the server answers, version {served}")
+    found("ok", f"the server answers, version {served}")
     if served != own:
-        typer.echo(f"note    this is version {own}")
-    typer.echo(f"ok      logged in as {(await client.me())['username']}")
+        found("note", f"this is version {own}")
+    found("ok", f"logged in as {(await client.me())['username']}")
     page = await client.documents(limit="1")
-    typer.echo(f"ok      documents can be listed, the stream is at {page.feed_cursor}")
+    found("ok", f"documents can be listed, the stream is at {page.feed_cursor}")
     try:
         await client.health("readyz")
     except RequestRefusedError as error:
-        typer.echo(f"wrong   {error}")
+        found("wrong", str(error))
         return True
-    typer.echo("ok      store, bucket and queue answer")
+    found("ok", "store, bucket and queue answer")
     return False
 
 

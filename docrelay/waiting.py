@@ -12,8 +12,8 @@ from docrelay.client import JSON, Client, RequestRefusedError, Reset
 from docrelay.output import event_line, show, tell
 
 # At rest: nothing happens until somebody asks. A deleted document is gone.
-_RESTING = {"uploaded", "completed", "failed", "cancelled", "deleted"}
-_FAILED = {"failed", "cancelled", "deleted"}
+_RESTING = {"uploaded", "completed", "failed", "cancelled", "deleted", "not_found"}
+_FAILED = {"failed", "cancelled", "deleted", "not_found"}
 
 
 @contextmanager
@@ -56,7 +56,7 @@ async def _resting(client: Client, waiting: dict[UUID, JSON]) -> AsyncGenerator[
         looked_at: Iterable[UUID] = list(waiting)
         while True:
             for document_id in looked_at:
-                document = waiting[document_id] = await _state(client, document_id)
+                document = waiting[document_id] = await _state(client, document_id, known=bool(waiting[document_id]))
                 if document["status"] in _RESTING:
                     del waiting[document_id]
                     yield document
@@ -77,10 +77,11 @@ async def _news(events: Any, waiting: dict[UUID, JSON]) -> list[UUID]:
     return [event.document_id] if event.status in _RESTING else []
 
 
-async def _state(client: Client, document_id: UUID) -> JSON:
+async def _state(client: Client, document_id: UUID, *, known: bool) -> JSON:
+    """The document; what is not there was deleted if it was known before, and else perhaps never was."""
     try:
         return await client.document(document_id)
     except RequestRefusedError as error:
         if error.status != 404:
             raise
-        return {"id": str(document_id), "status": "deleted", "error": None}
+        return {"id": str(document_id), "status": "deleted" if known else "not_found", "error": None}

@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.any_server import Said, saying
+from tests.support.builders import S
 from tests.support.callers import Caller
 from tests.support.running import PASSWORD
 from tests.support.terminal import Terminal
@@ -121,3 +122,32 @@ async def test_log_in_that_cannot_be_kept_is_told_in_a_line(nobody: Terminal) ->
         _, errors = await running.communicate(b"secret\n")
     assert running.returncode == 1
     assert errors.decode() == f"docrelay: File exists: {nobody.folder / 'docrelay'}\n"
+
+
+async def test_names_that_are_no_text_are_uploaded_and_shown(shell: Terminal, me: Caller, tmp_path: Path) -> None:
+    below = tmp_path / "box" / os.fsdecode(b"sub\xff")
+    below.mkdir(parents=True)
+    for name in (b"m\xff.txt", b"n\xff.exe", b"z.txt"):
+        (below / os.fsdecode(name)).write_text("one")
+    outcome = await shell.run("upload", str(tmp_path / "box"))
+    assert (outcome.exit_code, len(outcome.stdout.splitlines())) == (1, 3), outcome.output
+    assert "n?.exe  unsupported_type" in outcome.stdout
+    kept = (await me.client.get("/documents")).json()["items"]
+    assert {(item["folder"], item["filename"]) for item in kept} == {("sub?", "m?.txt"), ("sub?", "z.txt")}
+
+
+async def test_terminal_that_cannot_show_a_text_has_question_marks(shell: Terminal, me: Caller) -> None:
+    document = await me.document(S.COMPLETED, filename="日本.pdf")
+    shown = await shell.run("list", charset="latin-1")
+    assert (shown.exit_code, shown.stdout.split()) == (0, [str(document.id), "completed", "??.pdf"])
+
+
+async def test_document_that_never_was_is_not_said_to_be_deleted(shell: Terminal) -> None:
+    (line,) = await shell.lines("wait", ID, code=1)
+    assert (line["id"], line["status"]) == (ID, "not_found")
+
+
+async def test_deletions_and_findings_are_lines_for_programs_too(shell: Terminal, me: Caller) -> None:
+    document = await me.document(S.COMPLETED)
+    assert await shell.lines("delete", ID, str(document.id), code=1) == [{"id": str(document.id), "status": "deleted"}]
+    assert [line["verdict"] for line in await shell.lines("doctor")] == ["ok"] * 4

@@ -186,16 +186,16 @@ async def test_wait_follows_several_documents(shell: Terminal, me: Caller) -> No
     assert (outcome.exit_code, ends) == (1, dict(zip(ids, ("completed", "completed", "cancelled"), strict=True)))
 
 
-async def test_wait_ends_with_its_time_or_with_the_document(shell: Terminal, me: Caller) -> None:
-    document = await me.document(S.PENDING)
-    outcome = await shell.run("wait", str(document.id), "--timeout", "0.2")
+async def test_wait_ends_with_its_time_or_with_the_document(shell: Terminal, me: Caller, tmp_path: Path) -> None:
+    outcome = await shell.run("wait", str((await me.document(S.UPLOADING)).id), "--timeout", "0.2")
     assert (outcome.exit_code, outcome.stdout, "0.2 seconds" in outcome.stderr) == (1, "", True)
+    (tmp_path / "a.txt").write_text("one")
 
     async def work() -> None:
-        await me.client.delete(f"/documents/{document.id}")
+        await me.client.delete(f"/documents/{(await newest(me)).id}")
 
-    deleted = await beside(shell.run("wait", str(document.id)), work)
-    assert (deleted.exit_code, deleted.stdout.split()) == (1, [str(document.id), "deleted"])
+    deleted = await beside(shell.run("upload", str(tmp_path / "a.txt"), "--wait"), work)
+    assert (deleted.exit_code, deleted.stdout.split()[1:]) == (1, ["deleted"])
 
 
 async def test_list_is_narrowed_and_as_long_as_wanted(shell: Terminal, me: Caller) -> None:

@@ -23,8 +23,8 @@ class Terminal:
     def login(self) -> Path:
         return self.folder / "docrelay" / "login.json"
 
-    async def run(self, *words: str, entered: str | None = None) -> Result:
-        return await asyncio.to_thread(lambda: CliRunner().invoke(app, list(words), input=entered))
+    async def run(self, *words: str, entered: str | None = None, charset: str = "utf-8") -> Result:
+        return await asyncio.to_thread(lambda: CliRunner(charset=charset).invoke(app, list(words), input=entered))
 
     async def lines(self, *words: str, code: int = 0) -> list[dict[str, Any]]:
         outcome = await self.run(*words, "--json")

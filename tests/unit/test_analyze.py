@@ -8,6 +8,7 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from docrelay.analyze import Desk, as_done
 from docrelay.answers import Answer, Done, as_json, as_text
 from docrelay.files import files_in
+from docrelay.output import paragraph, what_is_missing
 from shared.analysis import ActionItem, Analysis, Classification, Sentiment
 from shared.errors import CorruptError, DocumentError, ExtractionError
 from shared.filetype import PDF, TEXT
@@ -220,6 +222,22 @@ def test_text_for_people_has_what_matters() -> None:
         "  - Pay the invoice (Ada, Friday)",
         "  9 characters of hidden text left out",
     ]
+
+
+def test_text_for_people_says_what_the_analysis_does_not_cover() -> None:
+    partial = COVERAGE.model_copy(update={"verdict": "partial", "chars_analyzed": 12})
+    assert isinstance(ANSWER.result, Done)
+    lines = as_text(replace(ANSWER, result=replace(ANSWER.result, coverage=partial))).splitlines()
+    assert lines[2] == "  partial: 12 of 16 characters analyzed, 1 of 2 pages with text"
+    assert what_is_missing(COVERAGE.model_dump()) == ""
+
+
+def test_document_of_a_server_says_what_the_analysis_does_not_cover() -> None:
+    counts = {"chars_analyzed": 1_000_000, "chars_extracted": 9_648_834, "pages_total": None, "pages_with_text": None}
+    coverage = {"verdict": "partial", **counts}
+    document = {"id": "1", "status": "completed", "filename": "big.txt", "content_type": "text/plain", "size": 1}
+    lines = paragraph({**document, "coverage": coverage, "pages": None, "analysis": None, "history": []})
+    assert lines[0] == "1  completed   big.txt  partial: 1,000,000 of 9,648,834 characters analyzed"
 
 
 def test_text_for_people_shows_no_control_characters_of_a_name() -> None:
