@@ -55,6 +55,7 @@ def _fields(done: Done) -> dict[str, object]:
             "words": found.words,
             "page_chars": found.page_chars,
             "ocr_pages": found.ocr_pages,
+            "unread_pages": found.unread_pages,
             "hidden_chars": found.hidden_chars,
             "encoding": found.encoding,
             "encoding_confidence": found.encoding_confidence,

@@ -38,8 +38,8 @@ class Tesseract:
     languages: str = "eng"
     page_seconds: int = 20
 
-    async def text_of(self, picture: bytes) -> str:
-        """Return the text of a PGM file; nothing if the engine fails or reaches a limit."""
+    async def text_of(self, picture: bytes) -> str | None:
+        """Return the text of a PGM file; None if the engine fails or reaches a limit."""
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", "-c", _CONFINED, json.dumps(self._limits())),
             *(self.path, "stdin", "stdout", "-l", self.languages, "--dpi", "300"),
@@ -63,7 +63,7 @@ class Tesseract:
         return limits | {"RLIMIT_AS": _MEMORY_BYTES} if sys.platform == "linux" else limits
 
 
-async def _exchange(process: asyncio.subprocess.Process, picture: bytes) -> str:
+async def _exchange(process: asyncio.subprocess.Process, picture: bytes) -> str | None:
     assert process.stdin
     assert process.stdout
     # Nobody waits for it to be taken: an engine that talks first would wait for us in turn.
@@ -72,8 +72,8 @@ async def _exchange(process: asyncio.subprocess.Process, picture: bytes) -> str:
     try:
         await process.stdout.readexactly(_MAX_TEXT_BYTES)
     except asyncio.IncompleteReadError as end:
-        return readable(end.partial.decode(errors="replace")).strip() if await process.wait() == 0 else ""
-    return ""
+        return readable(end.partial.decode(errors="replace")).strip() if await process.wait() == 0 else None
+    return None
 
 
 def page_reader(
@@ -99,29 +99,30 @@ class PageReader:
             return found
         deadline = asyncio.get_running_loop().time() + seconds
         read = await self._read_blank_pages(data, found, deadline=deadline)
-        if not found.text and not read:
+        if not found.text and not any(read.values()):
             raise NoTextError(f"The PDF has pages ({found.pages}) but no text, and OCR found none.")
         return _with_pages(found, read)
 
     async def _read_blank_pages(self, data: bytes, found: Extraction, *, deadline: float) -> dict[int, str]:
-        """Return what OCR finds, by page index; less if the time is over."""
+        """Return what OCR finds, by page index, and be it nothing; less if the time is over."""
         blank = [index for index, chars in enumerate(found.page_chars or ()) if not chars]
         read = {}
         with suppress(TimeoutError):
             async with asyncio.timeout_at(deadline):
                 for index in blank[: self._max_pages]:
-                    if text := await self._text_of_page(data, index):
+                    text = await self._text_of_page(data, index)
+                    if text is not None:
                         read[index] = text
         return read
 
-    async def _text_of_page(self, data: bytes, index: int) -> str:
+    async def _text_of_page(self, data: bytes, index: int) -> str | None:
         try:
             picture = await self._sandbox.picture_of_page(data, index)
         except ExtractionError:
             # A page that cannot be drawn takes nothing from the text of the others.
-            return ""
+            return None
         text = await self._engine.text_of(picture) if picture else ""
-        return text if any(char.isalnum() for char in text) else ""
+        return "" if text and not any(char.isalnum() for char in text) else text
 
 
 def _with_pages(found: Extraction, read: dict[int, str]) -> Extraction:
@@ -132,7 +133,8 @@ def _with_pages(found: Extraction, read: dict[int, str]) -> Extraction:
         found,
         text="\n\n".join(page for page in pages if page),
         page_chars=tuple(map(len, pages)),
-        ocr_pages=tuple(index + 1 for index in sorted(read)),
+        ocr_pages=tuple(index + 1 for index in sorted(read) if read[index]),
+        unread_pages=tuple(number for number in found.unread_pages if number - 1 not in read),
     )
 
 

@@ -78,6 +78,7 @@ async def test_other_pages_keep_their_text_and_place(ocr: Callable[..., Reading]
 async def test_no_more_pages_are_read_than_allowed(ocr: Callable[..., Reading]) -> None:
     extraction = await ocr(max_pages=2).extract(documents.pdf_without_text(5), PDF)
     assert (extraction.pages, extraction.pages_with_text, extraction.pages_ocr) == (5, 2, 2)
+    assert extraction.unread_pages == (3, 4, 5)
 
 
 async def test_engine_gets_a_grey_picture_of_the_page_and_no_environment(
@@ -102,7 +103,12 @@ async def test_engine_that_reads_nothing_leaves_no_text(ocr: Callable[..., Readi
 
 async def test_engine_that_fails_takes_nothing_from_the_other_pages(ocr: Callable[..., Reading]) -> None:
     extraction = await ocr("exit 1").extract(pages_of(SCAN, stream(HELLO)), PDF)
-    assert (extraction.text, extraction.pages_ocr) == ("Hello", 0)
+    assert (extraction.text, extraction.pages_ocr, extraction.unread_pages) == ("Hello", 0, (1,))
+
+
+async def test_page_on_which_the_engine_finds_nothing_is_read(ocr: Callable[..., Reading]) -> None:
+    extraction = await ocr("cat > /dev/null; echo '. - .'").extract(pages_of(SCAN, stream(HELLO)), PDF)
+    assert (extraction.text, extraction.pages_ocr, extraction.unread_pages) == ("Hello", 0, ())
 
 
 async def test_engine_that_never_ends_is_ended_at_the_time_limit(ocr: Callable[..., Reading]) -> None:

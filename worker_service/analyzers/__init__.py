@@ -48,9 +48,10 @@ class Classifier(Protocol):
 def coverage_of(
     extraction: Extraction, *, chars_analyzed: int, chunks_planned: int = 1, chunks_answered: int = 1
 ) -> Coverage:
+    """The receipt; `complete` when all of the text was analyzed and no page shows what nobody has read."""
     chars_extracted = len(extraction.text)
     return Coverage(
-        verdict="complete" if chars_analyzed >= chars_extracted else "partial",
+        verdict="complete" if chars_analyzed >= chars_extracted and not extraction.unread_pages else "partial",
         pages_total=extraction.pages,
         pages_with_text=extraction.pages_with_text,
         pages_ocr=extraction.pages_ocr,

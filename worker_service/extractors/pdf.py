@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from shared.errors import BombError, CorruptError, EncryptedError
+from shared.errors import BombError, CorruptError, EncryptedError, NoTextError
 from worker_service.extractors import Extraction, NoTextOnPagesError
 from worker_service.extractors.metadata import label, pdf_date
 from worker_service.extractors.pdf_page import Page, clean, read
@@ -18,6 +18,10 @@ _LOCKED = {
     pdfium_c.FPDF_ERR_PASSWORD: None,
     pdfium_c.FPDF_ERR_SECURITY: "The document is encrypted in a way that is not supported.",
 }
+_DYNAMIC_FORM = (
+    "The PDF is a dynamic form (XFA), whose content only Adobe's programs show. "
+    "Print it to a PDF there and upload that."
+)
 _MAX_PAGES = 50_000
 _ABOUT = ("Title", "Author", "CreationDate")
 
@@ -43,7 +47,7 @@ def extract(data: bytes) -> Extraction:
     if any(character.isalnum() for character in found.text):
         return found
     nothing = replace(found, text="", page_chars=(0,) * len(contents.pages))
-    raise NoTextOnPagesError(_why_no_text(pages=len(contents.pages), hidden_chars=found.hidden_chars), found=nothing)
+    raise NoTextOnPagesError(_why_no_text(found), found=nothing)
 
 
 def _extraction_of(contents: _Contents) -> Extraction:
@@ -54,14 +58,17 @@ def _extraction_of(contents: _Contents) -> Extraction:
         author=label(contents.about.get("Author")),
         created=pdf_date(contents.about.get("CreationDate")),
         hidden_chars=sum(page.hidden_chars for page in contents.pages),
+        unread_pages=tuple(number for number, page in enumerate(contents.pages, 1) if page.unread),
     )
 
 
-def _why_no_text(*, pages: int, hidden_chars: int) -> str:
-    if hidden_chars:
-        return f"The PDF has pages ({pages}), but all of its text ({hidden_chars} characters) is hidden."
+def _why_no_text(found: Extraction) -> str:
+    if found.hidden_chars:
+        return f"The PDF has pages ({found.pages}), but all of its text ({found.hidden_chars} characters) is hidden."
+    if not found.unread_pages:
+        return f"The PDF has pages ({found.pages}), but there is nothing to read on them: they are blank, or damaged."
     return (
-        f"The PDF has pages ({pages}) but no text. Scanned pages need OCR: install Tesseract "
+        f"The PDF has pages ({found.pages}) but no text. Scanned pages need OCR: install Tesseract "
         "(apt-get install tesseract-ocr) where documents are processed."
     )
 
@@ -71,13 +78,16 @@ def _read_with_pdfium(data: bytes) -> _Contents:
     try:
         if len(pdf) > _MAX_PAGES:
             raise BombError(f"The PDF has {len(pdf)} pages; {_MAX_PAGES} is the limit.")
+        if pdf.get_formtype() == pdfium_c.FORMTYPE_XFA_FULL:
+            # Its pages say no more than that the reader is not Adobe's.
+            raise NoTextError(_DYNAMIC_FORM)
         pages = [read(pdf, index) for index in range(len(pdf))]
         about = {key: _metadata(pdf, key) for key in _ABOUT}
     finally:
         pdf.close()
     if pages and all(page is None for page in pages):
         raise pdfium.PdfiumError("No page could be loaded.")
-    return _Contents(pages=[page or Page(text="") for page in pages], about=about)
+    return _Contents(pages=[page or Page(text="", unread=True) for page in pages], about=about)
 
 
 def _metadata(pdf: pdfium.PdfDocument, key: str) -> str:
@@ -91,4 +101,6 @@ def _read_with_pypdf(data: bytes) -> _Contents:
     from worker_service.extractors import pdf_fallback  # noqa: PLC0415  # 90 ms that nearly no document needs
 
     texts, about = pdf_fallback.read(data, _ABOUT)
-    return _Contents(pages=[Page(text=clean(text)) for text in texts], about=about)
+    # What is on a page without text it does not tell.
+    cleaned = map(clean, texts)
+    return _Contents(pages=[Page(text=text, unread=not text) for text in cleaned], about=about)

@@ -25,6 +25,8 @@ font_size = _call("FPDFTextObj_GetFontSize", c_int, c_void_p, c_void_p)
 matrix = _call("FPDFPageObj_GetMatrix", c_int, c_void_p, c_void_p)
 rotated_bounds = _call("FPDFPageObj_GetRotatedBounds", c_int, c_void_p, c_void_p)
 set_active = _call("FPDFPageObj_SetIsActive", c_int, c_void_p, c_int)
+draw_mode = _call("FPDFPath_GetDrawMode", c_int, c_void_p, c_void_p, c_void_p)
+fill_color = _call("FPDFPageObj_GetFillColor", c_int, c_void_p, c_void_p, c_void_p, c_void_p, c_void_p)
 
 count_annotations = _call("FPDFPage_GetAnnotCount", c_int, c_void_p)
 annotation = _call("FPDFPage_GetAnnot", c_void_p, c_void_p, c_int)

@@ -6,7 +6,7 @@ What PDFium cannot tell stays: text in the colour of its ground, under an image,
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from ctypes import addressof, c_float
+from ctypes import addressof, c_float, c_int, c_uint, sizeof
 from itertools import repeat
 from math import dist, hypot
 from struct import Struct
@@ -14,6 +14,7 @@ from struct import Struct
 from pypdfium2.raw import (
     FPDF_PAGEOBJ_FORM,
     FPDF_PAGEOBJ_IMAGE,
+    FPDF_PAGEOBJ_PATH,
     FPDF_TEXTRENDERMODE_INVISIBLE,
     FPDF_TEXTRENDERMODE_UNKNOWN,
 )
@@ -34,12 +35,17 @@ _AT_ONCE = 4_096
 # Reused for every object: making them would take longer than what is asked.
 _quad, _six, _one = (c_float * 8)(), (c_float * 6)(), (c_float * 1)()
 _QUAD, _SIX, _ONE = addressof(_quad), addressof(_six), addressof(_one)
+_mode, _color = (c_int * 2)(), (c_uint * 4)()
+_MODE, _COLORS = addressof(_mode), [addressof(_color) + sizeof(c_uint) * index for index in range(4)]
 # Iterating over them makes an object for each float and takes four times as long.
 _FLOATS = Struct("6f")
 
 
 class Survey:
-    """The text objects of one page, those in its forms included, by how they are seen."""
+    """The text objects of one page, those in its forms included, by how they are seen.
+
+    `drawn` is whether there is anything else to be seen: a picture, a line, a letter that is drawn as a shape.
+    """
 
     def __init__(self, page: _Handle, count: int, box: _Box) -> None:
         self._visible: list[_Handle] = []
@@ -49,6 +55,7 @@ class Survey:
         width, height = self._right - self._left, self._top - self._bottom
         self._page_area = width * height
         self._tiny = _TINY_POINTS * min(1.0, max(width, height) / _USUAL_PAGE_POINTS)
+        self.drawn = False
         self._images: list[tuple[_Handle, _Matrix | None]] = []
         self._walk(page, count, pdf_calls.page_object, None)
 
@@ -90,8 +97,11 @@ class Survey:
         kind = pdf_calls.kind_of(handle)
         if kind == FPDF_PAGEOBJ_IMAGE:
             self._images.append((handle, container))
-        elif kind == FPDF_PAGEOBJ_FORM and (count := pdf_calls.count_in_form(handle)) > 0:
-            self._walk(handle, count, pdf_calls.form_object, _matrix_of(handle, container))
+        if kind == FPDF_PAGEOBJ_FORM:
+            if (count := pdf_calls.count_in_form(handle)) > 0:
+                self._walk(handle, count, pdf_calls.form_object, _matrix_of(handle, container))
+        elif not self.drawn:
+            self.drawn = kind != FPDF_PAGEOBJ_PATH or not _is_paper(handle)
 
     def _is_elsewhere(self, handle: _Handle, container: _Matrix | None) -> bool:
         """Whether a text is off the page or tiny. Its origin and font size settle it for nearly every one."""
@@ -137,6 +147,12 @@ def _corners(handle: _Handle, container: _Matrix | None) -> list[_Point]:
         return corners
     a, b, c, d, e, f = container
     return [(a * x + c * y + e, b * x + d * y + f) for x, y in corners]
+
+
+def _is_paper(path: _Handle) -> bool:
+    """Whether a path is no more than a white area: some producers begin each page with one."""
+    is_told = pdf_calls.draw_mode(path, _MODE, _MODE + sizeof(c_int)) and pdf_calls.fill_color(path, *_COLORS)
+    return bool(is_told) and not _mode[1] and _color[:3] == [255, 255, 255]
 
 
 def _thickness(corners: list[_Point]) -> float:

@@ -26,6 +26,7 @@ _MAX_WORD_CHARS = 60
 class Page:
     text: str
     hidden_chars: int = 0
+    unread: bool = False
 
 
 def read(pdf: pdfium.PdfDocument, index: int) -> Page | None:
@@ -41,7 +42,7 @@ def read(pdf: pdfium.PdfDocument, index: int) -> Page | None:
             show_only(survey.visible(), hidden)
         text = _text_of(page)
         page.close()
-        return Page(text=text, hidden_chars=hidden_chars)
+        return Page(text=text, hidden_chars=hidden_chars, unread=survey.drawn and not any(map(str.isalnum, text)))
     return None
 
 
