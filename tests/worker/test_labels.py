@@ -186,6 +186,12 @@ class TestOffline:
         )
         assert (await classified(OfflineAnalyzer(), backends, career, labels)).label == "HR"
 
+    @pytest.mark.parametrize(("name", "fits"), [("aviation report", False), ("income report", True), ("report", True)])
+    async def test_one_word_of_several_is_too_little_of_a_name(self, backends: Backends, name: str, fits: bool) -> None:
+        form = Extraction(text="You must report all of your income. Report the tax that you have paid, too.")
+        labelling = await classified(OfflineAnalyzer(), backends, form, [Label(name=name), Label(name="other")])
+        assert labelling.label == (name if fits else "other")
+
     async def test_first_of_two_that_fit_alike_wins(self, backends: Backends) -> None:
         labels = [Label(name="pumps"), Label(name="valves")]
         found = await classified(OfflineAnalyzer(), backends, Extraction(text="Pumps and valves."), labels)

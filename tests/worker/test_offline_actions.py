@@ -25,6 +25,10 @@ def only_action(text: str) -> ActionItem:
         ("The Supplier shall deliver the pumps by 2026-03-12.", "The Supplier", "2026-03-12"),
         ("The budget needs to be approved by the end of next week.", None, "end of next week"),
         ("- [ ] Renew the certificate (Dana, 2026-05-01)", "Dana", "2026-05-01"),
+        ("Hi Ben, please send me the signed contract by Wednesday.", "Ben", "Wednesday"),
+        ("Chère Anne, merci de réserver la salle avant le 12 mars 2026.", "Anne", "12 mars 2026"),
+        ("Hello Mr. Smith, please pay by Monday.", "Mr. Smith", "Monday"),
+        ("The committee decided to pay the invoice by 12 March 2026.", "The committee", "12 March 2026"),
         ("Maria, could you book the room by tomorrow?", "Maria", "tomorrow"),
         ("Aufgabe: Anna schickt das Protokoll bis Freitag.", "Anna", "Freitag"),
         ("Frau Müller muss den Vertrag bis spätestens 12.03.2026 prüfen.", "Frau Müller", "12.03.2026"),
@@ -49,6 +53,7 @@ def test_action_item_has_its_owner_and_due_date(text: str, owner: str | None, du
         "The report was sent before 12 March 2024.",
         "Demand will grow by the end of the year.",
         "- [x] Order the laptops",
+        "☒ Please order the laptops by Friday.",
         "Bitte beachten Sie unsere Öffnungszeiten.",
         "Veuillez agréer, Madame, l'expression de nos salutations distinguées.",
     ],
@@ -63,6 +68,12 @@ def test_list_under_a_heading_is_all_action_items() -> None:
     )
     items = analysis_of(text).action_items
     assert [(item.owner, item.due) for item in items] == [("Lucia", "30 May"), ("Ahmed", None)]
+
+
+def test_done_work_in_a_list_is_left_out_and_does_not_end_it() -> None:
+    done = "- [x] Ben: book the room\n☑ Dave: order the chairs\n✓ Eve: call the bank\n"
+    text = f"Action items\n{done}- [ ] Anna: send the budget by Friday\n{done}- Carla: review the contract\n"
+    assert [item.owner for item in analysis_of(text).action_items] == ["Anna", "Carla"]
 
 
 def test_details_on_lines_of_their_own_belong_to_the_item_above() -> None:

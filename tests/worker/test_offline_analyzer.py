@@ -260,6 +260,20 @@ def test_odd_text_gets_an_answer(text: str) -> None:
     assert len(analysis.action_items) <= 20
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<html><body><h1>Offer</h1><p>We offer 20 chairs for 1,000 euros.</p></body></html>", "We offer 20 chairs"),
+        ('{"invoice": "4711", "customer": {"name": "Alpha", "city": "Berlin"}}', "Alpha"),
+        ("https://example.org/a\nhttps://example.org/b", "https://example.org/a"),
+    ],
+)
+def test_markup_and_data_have_a_summary_without_their_signs(text: str, said: str) -> None:
+    summary = analysis_of(text).summary
+    assert said in summary
+    assert not set(summary) & set("<>{}|=")
+
+
 @pytest.fixture
 async def calls(backends: Backends) -> Calls:
     return calls_of(backends, await analyzing(backends))

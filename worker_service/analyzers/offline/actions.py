@@ -54,6 +54,9 @@ _DETAIL = re.compile(
     re.IGNORECASE,
 )
 _SPAN = re.compile(r"(?:within|innerhalb|binnen|dans|sous)\b", re.IGNORECASE)
+_DONE_BOX = re.compile(r"[-*•]?\s?(?:\[[xX]\]|[☑☒])$")
+# Elsewhere they are bullets like others.
+_DONE_IN_A_LIST = {"✓", "✔"}
 _OPEN_BOX = re.compile(r"[-*•]?\s?(?:\[\s?\]|☐|□)$")
 
 
@@ -63,6 +66,8 @@ def action_items_of(sentences: Iterable[Sentence], *, label: str) -> list[Action
     heading: Sentence | None = None
     block = 0
     for sentence in sentences:
+        if _DONE_BOX.match(sentence.bullet) or (heading and sentence.bullet in _DONE_IN_A_LIST):
+            continue
         listed = heading is not None and _belongs(sentence, heading)
         if _HEADING.fullmatch(sentence.text):
             heading = sentence

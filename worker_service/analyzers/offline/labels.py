@@ -22,6 +22,7 @@ _DESCRIBED_KIND = 0.5
 _MOST_TIMES = 4
 _STEM_CHARS = 4
 _ENDING_CHARS = 3
+_MOST_OF_A_NAME = 0.5
 _LEAST_POINTS = 2.0
 _NONE_CONFIDENCE = 0.2
 # What people call the label for what none of the others fits.
@@ -67,6 +68,11 @@ class _Words:
     def points(self, cues: set[str]) -> float:
         return sum(sqrt(min(self._times(cue), _MOST_TIMES)) for cue in cues)
 
+    def share(self, name: set[str], kinds: dict[str, float]) -> float:
+        """How much of a name is in the text, or is a kind of document that the text is like."""
+        found = [word for word in name if self._times(word) or _kind_points({word}, kinds)]
+        return len(found) / max(len(name), 1)
+
     def _times(self, cue: str) -> int:
         return sum(count for word, count in self._by_beginning[cue[:_STEM_CHARS]] if _alike(cue, word))
 
@@ -76,8 +82,10 @@ def _points(label: Label, words: _Words, kinds: dict[str, float]) -> float:
     description = set(_words_of(label.description or "")) - name
     # Of many words, some are found by chance.
     described = words.points(description) * _DESCRIPTION_POINTS / sqrt(max(len(description) / 4, 1.0))
-    named = words.points(name) * _NAME_POINTS / max(len(name), 1)
-    return named + described + _kind_points(name, kinds) + _kind_points(description, kinds) * _DESCRIBED_KIND
+    # One word of several, such as the report of an aviation report, says little.
+    share = words.share(name, kinds)
+    named = words.points(name) * _NAME_POINTS / max(len(name), 1) if share > _MOST_OF_A_NAME else 0.0
+    return named + described + _kind_points(name, kinds) * share + _kind_points(description, kinds) * _DESCRIBED_KIND
 
 
 def _kind_points(words: set[str], kinds: dict[str, float]) -> float:

@@ -23,7 +23,7 @@ _ROLE = (
     r"(?:Le|La|Les|Chaque|Tous\s+les)\s+(?:[\w-]+\s+){0,3}?[\w-]+|L'[\w-]+)"
 )
 _MUST = (
-    r"(?:must|shall|needs?\s+to|ha(?:s|ve)\s+to|(?:is|are)\s+(?:required|expected|asked)\s+to|agree[sd]?\s+to|"
+    r"(?:must|shall|needs?\s+to|ha(?:s|ve)\s+to|(?:is|are)\s+(?:required|expected|asked)\s+to|(?:agree|decide)[sd]?\s+to|"
     rf"(?:to|will|should)(?=\s+{TASK_VERBS})|muss|müssen|soll|sollen|ist\s+verpflichtet|verpflichtet\s+sich|"
     r"(?:hat|haben)\b(?=.*\b(?:zu\s+\w+|\w{2,}zu\w+)en\b)|"
     r"doit|doivent|devra|devront|s'engagent?\s+à|est\s+tenue?\s+d[e']|est\s+chargée?\s+d[e']|se\s+charge\s+d[e'])"
@@ -38,6 +38,7 @@ _SUBJECT = re.compile(
     rf"(?P<owner>{_NAME})\s+(?:{_MUST}|{_DOES}))(?=[\s'])"
 )
 _ANYBODY = rf"(?P<owner>(?:the\s+)?{_TITLE}{{0,2}}{_NAME})"
+_GREETING = re.compile(r"(?:hi|hello|hey|dear|hallo|liebe[rs]?|bonjour|salut|ch(?:ère?|er)s?)\s+", re.IGNORECASE)
 _ADDRESSED = re.compile(rf"{_ANYBODY},\s+(?:please|could|can|would|bitte|merci|veuillez|peux|pouvez|pourriez)\b")
 _LABELLED = re.compile(
     r"\b(?i:owner|responsible|assignee|assigned\s+to|action\s+by|verantwortlich|zuständig|responsable|pilote)"
@@ -69,7 +70,7 @@ def owner_in(text: str, *, listed: bool = False) -> str | None:
 
     In `listed` text, from a list of actions, a bare name before a colon or in brackets at the end is the owner.
     """
-    plain = text.replace("\u2019", "'")
+    plain = _GREETING.sub("", text.replace("\u2019", "'"), count=1)
     found = [_LABELLED.search(plain), subject_of(plain), _ADDRESSED.match(plain), _AGENT.search(plain)]
     if listed:
         found += [_LISTED.match(plain), _HANDLE.search(plain), _APPENDED.search(plain), _DASHED.search(plain)]

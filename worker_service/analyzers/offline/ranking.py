@@ -67,7 +67,8 @@ def summary_of(sentences: list[Sentence], *, language: str) -> str:
 def chosen_sentences(sentences: list[Sentence], *, language: str) -> list[str]:
     """Return three to five sentences in document order; fewer only when the text has no more."""
     stop_words = STOP_WORDS.get(language, frozenset())
-    readable = [(index, each.text) for index, each in enumerate(sentences) if is_readable(each.text)]
+    texts = [(index, each.text) for index, each in enumerate(sentences)]
+    readable = [(index, text) for index, text in texts if is_readable(text)] or texts[:_LINES]
     prose = [_candidate(index, text, stop_words) for index, text in readable if _is_prose(text, stop_words)]
     chosen = _rank(prose) if len(prose) >= 3 else _lines(readable, {each.index for each in prose})
     return [text for _, text in sorted(chosen)]

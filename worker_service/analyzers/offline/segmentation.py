@@ -15,7 +15,7 @@ import sentencex
 
 _ENDED = re.compile(r"[.!?:;…。\uff01\uff1f।][\"'”\u2019»)\]]*$")
 _BULLET = re.compile(
-    r"(?:[-*•]?\s?\[[ xX]?\]|#{1,6}|[•◦▪●○■□☐☑✓➢➤*·\ue000-\uf8ff\u2013—-]|[A-Z]\)|"
+    r"(?:[-*•]?\s?\[[ xX]?\]|#{1,6}|[•◦▪●○■□☐☑☒✓✔➢➤*·\ue000-\uf8ff\u2013—-]|[A-Z]\)|"
     r"\(?(?:\d{1,2}(?:\.\d{1,2}){0,3}|[a-z]|[ivxIVX]{2,4})[.)])\s+(?=\S)"
 )
 _PAGE_NUMBER = re.compile(
@@ -26,6 +26,7 @@ _MONSIEUR = re.compile(r"(?:^|\s)MM?\.$")
 _UNREADABLE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\ufffd\ue000-\uf8ff]|https?:|www\.|\S@\S|\]\(|\.{4}|_{2}|\*{3}|[{}<>|=©]|(?:\b\w\b[^\w]+){4}"
 )
+_MARKUP = re.compile(r"<[^<>]*>|[<>{}|=]")
 _NUMBER = re.compile(r"\d{1,2}[.)]")
 _DIGITS = re.compile(r"\d+")
 
@@ -44,6 +45,12 @@ class Sentence:
 
 
 def sentences_of(text: str, *, language: str) -> list[Sentence]:
+    """Of a text that is all markup or data, such as a page of HTML, the sentences are what stands between the signs."""
+    found = _all_of(text, language)
+    return found if any(is_readable(each.text) for each in found) else _all_of(_MARKUP.sub("\n", text), language)
+
+
+def _all_of(text: str, language: str) -> list[Sentence]:
     return [each for number, block in enumerate(_blocks(_lines(text))) for each in _sentences(block, number, language)]
 
 
