@@ -96,7 +96,7 @@ class _Assembler:
         disposition = self._headers.get(b"content-disposition", b"")
         _, options = parse_options_header(disposition)
         name, plain = _text(options.get(b"name", b"")), options.get(b"filename")
-        filename = _extended_name(disposition) or (None if plain is None else _text(plain))
+        filename = _extended_name(disposition) or (None if plain is None else _plain_name(plain))
         part = Part(name=name, filename=filename, max_bytes=_MAX_FIELD_BYTES)
         if part.is_file:
             part.max_bytes = self._max_file_bytes
@@ -179,6 +179,11 @@ async def _again(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[
     yield beginning
     async for chunk in rest:
         yield chunk
+
+
+def _plain_name(given: bytes) -> str:
+    """The name as browsers and curl write it: of all characters, they escape those that would end it."""
+    return _text(given).replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
 def _extended_name(disposition: bytes) -> str | None:

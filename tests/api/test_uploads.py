@@ -115,6 +115,12 @@ async def test_name_may_be_given_in_the_extended_form(client: httpx.AsyncClient,
     assert (answer.status_code, answer.json()["items"][0]["filename"]) == (202, name)
 
 
+async def test_name_with_a_quote_is_what_its_owner_calls_it(client: httpx.AsyncClient) -> None:
+    parts = files(('50% off "x" 100%25.txt', b"x", "text/plain"), ("line\r\nend.txt", b"x", "text/plain"))
+    body = (await client.post("/documents", files=parts)).json()
+    assert [item["filename"] for item in body["items"]] == ['50% off "x" 100%25.txt', "lineend.txt"]
+
+
 async def test_names_lose_their_path_and_their_control_characters(client: httpx.AsyncClient) -> None:
     parts = files(("../../etc/pass\u202ewd.txt", b"x", "x/y"), ("C:\\temp\\Übung.txt", b"x", "x/y"))
     body = (await client.post("/documents", files=parts)).json()
