@@ -94,7 +94,7 @@ async def test_every_error_is_a_problem_that_carries_its_request_id(me: Caller, 
 
 async def test_wrong_method_names_the_right_ones(anybody: httpx.AsyncClient) -> None:
     answer = await anybody.delete("/livez")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("given", ["a", "0af7651916cd43dd8448eb211c80319c", "build-7.step_3", "x" * 64])
