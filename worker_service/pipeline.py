@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus, Facts, Lease, advance
-from shared.errors import BackendUnavailableError, HashMismatchError, MoveRefusedError, StageFailedError
+from shared.errors import HashMismatchError, MoveRefusedError, StageFailedError
 from shared.moves import commit
 from shared.ports import BlobStore, CallLedger, DocumentStore
 from shared.profiles import Profiles
@@ -50,9 +49,7 @@ class Pipeline:
         work = await self._through("processing", work, deadline=deadline)
         work = await self._keep_text(work)
         work = await self._through("analyzing", work, deadline=deadline)
-        completed = await self.move(work.document, DocumentStatus.COMPLETED, report=await work.reported())
-        await self._forget(document.text_key)
-        return completed
+        return await self.move(work.document, DocumentStatus.COMPLETED, report=await work.reported())
 
     async def _through(self, phase: Phase, work: Work, *, deadline: datetime) -> Work:
         for stage in self.stages:
@@ -115,12 +112,6 @@ class Pipeline:
             await self.blobs.delete_prefix(key)
             raise
         return replace(work, document=document, paid_calls=self._calls(document, work))
-
-    async def _forget(self, text_key: str | None) -> None:
-        """Remove the text of an earlier claim, which nothing has named since this one's; or else its deletion will."""
-        if text_key is not None:
-            with suppress(BackendUnavailableError):
-                await self.blobs.delete_prefix(text_key)
 
     def _calls(self, document: Document, work: Work) -> Calls:
         return Calls(

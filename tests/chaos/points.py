@@ -4,7 +4,7 @@ from __future__ import annotations
 
 _CLAIM = ("queue.receive", "documents.get", "documents.apply processing")
 _CALL = ("ledger.begin", "ledger.settle")
-_ANALYSIS = ("blobs.put text", "documents.apply analyzing", *_CALL, "documents.apply completed")
+_ANALYSIS = ("blobs.put text", "documents.apply analyzing", *_CALL, "documents.apply completed", "queue.delete")
 _CALLER = ("accounts.user", "documents.find")
 _SEND = ("queue.send", "documents.postpone")
 
@@ -32,28 +32,8 @@ POINTS: dict[str, tuple[str, ...]] = {
         "idempotency.remember",
     ),
     "finish a form's upload": (*_CALLER, "blobs.inspect", "documents.apply pending", *_SEND),
-    "work": (*_CLAIM, "blobs.get original", *_ANALYSIS, "queue.delete"),
-    "work slowly": (
-        *_CLAIM,
-        "blobs.get original",
-        "documents.extend_lease",
-        "queue.extend",
-        *_ANALYSIS,
-        "queue.delete",
-    ),
-    "work again": (
-        *_CLAIM,
-        "blobs.get original",
-        "blobs.put text",
-        "documents.apply analyzing",
-        "ledger.calls",
-        "ledger.answer",
-        *_CALL,
-        "ledger.calls #2",
-        "documents.apply completed",
-        "blobs.delete_prefix",
-        "queue.delete",
-    ),
+    "work": (*_CLAIM, "blobs.get original", *_ANALYSIS),
+    "work slowly": (*_CLAIM, "blobs.get original", "documents.extend_lease", "queue.extend", *_ANALYSIS),
     "fail": (*_CLAIM, "blobs.get original", "documents.get #2", "documents.apply failed", "queue.delete"),
     "give back": (*_CLAIM, "documents.get #2", "documents.apply pending", "queue.extend"),
     "wait for long": (

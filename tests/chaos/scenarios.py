@@ -16,9 +16,8 @@ from shared.adapters.aws import client_options
 from shared.clock import utc_now
 from shared.document import TOMBSTONE_KEPT_FOR, Document
 from shared.messages import ProcessMessage
-from shared.moves import commit, dispatch
 from tests.chaos.stage import SLOWLY, Stage
-from tests.support.builders import S, move
+from tests.support.builders import S
 
 # Further than any grace, lease or pause: whatever was left to somebody else is due by then.
 LATER = timedelta(hours=2)
@@ -78,18 +77,6 @@ async def received_often(stage: Stage) -> Document:
     return document
 
 
-async def read_before(stage: Stage) -> Document:
-    """Another worker had to give the document back, and has left its text."""
-    document = await stage.document(S.UPLOADED, S.PENDING, S.PROCESSING)
-    key = f"{document.prefix}text-1-{document.fence}.txt"
-    await stage.backends.blobs.put(key, stage.text.encode(), content_type="text/plain")
-    analyzing = move(document, S.ANALYZING, at=utc_now(), text_key=key)
-    released = move(analyzing.after, S.PENDING, at=utc_now(), reason="stopped", burn_attempt=False)
-    document = await commit(stage.backends.documents, analyzing, released)
-    await dispatch(document, queue=stage.backends.queue, documents=stage.backends.documents, clock=utc_now)
-    return document
-
-
 async def other_bytes(stage: Stage) -> Document:
     """What is in the bucket is not what was uploaded."""
     document = await stage.queued()
@@ -146,7 +133,6 @@ SCENARIOS = {
     ),
     "work": Scenario(prepare=Stage.queued, act=Stage.work, ends=COMPLETED),
     "work slowly": Scenario(prepare=Stage.queued, act=Stage.work, ends=COMPLETED, lease_seconds=2, opening=SLOWLY),
-    "work again": Scenario(prepare=read_before, act=Stage.work, ends=COMPLETED),
     "fail": Scenario(prepare=other_bytes, act=Stage.work, ends=FAILED),
     "give back": Scenario(prepare=Stage.queued, act=give_back, ends=COMPLETED),
     "wait for long": Scenario(prepare=received_often, act=give_back, ends=COMPLETED),
