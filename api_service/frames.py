@@ -9,9 +9,12 @@ from datetime import UTC
 from typing import Any
 from uuid import UUID
 
+from shared import log
 from shared.document import DocumentStatus
 from shared.events import FeedCursor, FeedEvent
 from shared.ports import DocumentStore
+
+_log = log.get(__name__)
 
 HEARTBEAT = b": heartbeat\n\n"
 GREETING = b": connected\nretry: 1000\n\n"
@@ -45,7 +48,12 @@ class Encoder:
         return fields
 
     async def _result(self, event: FeedEvent, owner: UUID) -> dict[str, Any]:
-        document = await self._documents.find(event.document_id, owner=owner)
+        try:
+            document = await self._documents.find(event.document_id, owner=owner)
+        except ValueError:
+            # Another version has written what this one cannot read; whoever listens goes on without it.
+            _log.error("document.unreadable", document_id=str(event.document_id))
+            return {}
         if document is None or document.report is None:
             return {}
         report = document.report.model_dump(mode="json")

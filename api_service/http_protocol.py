@@ -33,7 +33,7 @@ def _problem(status: HTTPStatus, code: str, detail: str) -> bytes:
 _MALFORMED = _problem(
     HTTPStatus.BAD_REQUEST,
     "malformed_request",
-    "The request line or a header is not valid HTTP. Percent-encode what a URL may not hold.",
+    "This is not valid HTTP. Percent-encode what a URL may not hold.",
 )
 _TOO_LARGE = _problem(
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large", "Request line and headers have more than 64 KiB."

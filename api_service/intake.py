@@ -94,6 +94,9 @@ class Intake:
             try:
                 document = await self._row(part, owner=owner, key_hash=key_hash, index=len(upload.files) - 1)
                 if document.status is DocumentStatus.UPLOADING:
+                    if document.due_at is not None and document.due_at < self.clock() + UPLOAD_GRACE * 2 / 3:
+                        # An earlier try with the same key has left it: it is held from the next piece on.
+                        upload.held_at = None
                     await self._store(document, part)
                 upload.documents.append(document)
             except IntakeError as exc:

@@ -25,8 +25,6 @@ _BATCH = 10
 _VISIBILITY_SECONDS = 30
 # What no version of ours wrote is for a person to look at: it stays, and is looked at rarely.
 _UNKNOWN = Retry(after_seconds=3_600, reason="unknown message")
-# Another version has written it, and will be here again.
-_UNREADABLE = Retry(after_seconds=300, reason="unreadable document")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,8 +62,9 @@ class DeadLetters:
             try:
                 document = await self.documents.get(message.document_id)
             except ValueError:
+                # Its row is due: whoever can read it sends another message.
                 _log.error("document.unreadable")
-                return _UNREADABLE
+                return Ack()
             verdict = self._judge(document, message)
             if document is None or not isinstance(verdict, Fail):
                 return verdict

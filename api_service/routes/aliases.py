@@ -20,11 +20,11 @@ from api_service.event_stream import EventStreamResponse
 from api_service.filters import FilterDep
 from api_service.insights import FolderPageOut
 from api_service.listing import CursorQuery, LimitQuery
-from api_service.routes.documents import WaitQuery, get_document, get_status, list_documents
+from api_service.routes.documents import WaitQuery, get_document, list_documents, status_answer, waited
 from api_service.routes.folders import FolderDep, list_folder_documents
 from api_service.routes.stream import event_filter, listening_caller, opened
 from api_service.routes.uploads import take_in
-from api_service.schemas import DocumentOut, PageOut
+from api_service.schemas import DocumentOut, ListedDocument, PageOut
 
 router = APIRouter()
 
@@ -102,8 +102,12 @@ async def get_status_with_timestamp(
     wait: WaitQuery = 0,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> Any:
-    shown = await get_status(request, response, document, services, wait, if_none_match)
-    return shown if isinstance(shown, Response) else shown.model_dump(mode="json") | {"timestamp": document.updated_at}
+    document = await waited(document, services, wait, if_none_match)
+    shown = status_answer(request, response, document)
+    if isinstance(shown, Response):
+        return shown
+    updated_at = ListedDocument.of(document).model_dump(mode="json", include={"updated_at"})["updated_at"]
+    return shown.model_dump(mode="json") | {"timestamp": updated_at}
 
 
 @router.api_route(

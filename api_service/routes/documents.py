@@ -80,7 +80,7 @@ async def get_text(request: Request, response: Response, document: DocumentDep, 
         return answer
     pieces = services.backends.blobs.pieces(document.text_key)
     # An error is answered as such only as long as nothing has been sent.
-    first = await anext(pieces)
+    first = await anext(pieces, b"")
     return StreamingResponse(_all(first, pieces), media_type="text/plain", headers={"ETag": etag})
 
 
@@ -123,15 +123,24 @@ async def get_status(
     With `If-None-Match` the next change is the first one after that answer; a terminal document never waits, nor does
     who waits for as many documents already as there may be streams.
     """
-    # Only a move ends a wait: when the next look is put off, the client has this version still.
-    known = if_none_match is None or has_one_of(if_none_match, f"{_version(document)}-")
-    crowded = services.hub.count_polls(document.owner) >= services.settings.max_streams_per_user
-    if wait and not document.terminal and known and not crowded:
-        document = await _changed(document, services, seconds=wait)
+    return status_answer(request, response, await waited(document, services, wait, if_none_match))
+
+
+def status_answer(request: Request, response: Response, document: Document) -> Response | StatusOut:
     _say_when_to_ask_again(response, document)
     # What `due_at` says changes without a move, by every heartbeat of a worker.
     etag = f'W/"{_version(document)}-{document.due_at and document.due_at.isoformat()}"'
     return unchanged(request, response, etag) or StatusOut.of(document)
+
+
+async def waited(document: Document, services: Services, seconds: float, if_none_match: str | None) -> Document:
+    """The document at its next change, or when the time is up, unless the client has yet to see this version."""
+    # Only a move ends a wait: when the next look is put off, the client has this version still.
+    known = if_none_match is None or has_one_of(if_none_match, f"{_version(document)}-")
+    crowded = services.hub.count_polls(document.owner) >= services.settings.max_streams_per_user
+    if seconds and not document.terminal and known and not crowded:
+        return await _changed(document, services, seconds=seconds)
+    return document
 
 
 async def _changed(document: Document, services: Services, *, seconds: float) -> Document:

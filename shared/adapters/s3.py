@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 65_536
 _PIECE_BYTES = 1_048_576
 _MISSING = {"NoSuchKey", "404", "NotFound"}
+_EMPTY = "InvalidRange"
 _EXISTING = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
 
@@ -60,7 +61,12 @@ class S3BlobStore:
         start, size = 0, 1
         while start < size:
             with translated("S3"):
-                answer = await self._open(key, Range=f"bytes={start}-{start + _PIECE_BYTES - 1}")
+                try:
+                    answer = await self._open(key, Range=f"bytes={start}-{start + _PIECE_BYTES - 1}")
+                except ClientError as exc:
+                    if error_code(exc) != _EMPTY:
+                        raise
+                    return
                 async with answer["Body"] as stream:
                     piece = await stream.read()
             yield piece

@@ -100,6 +100,7 @@ async def test_process_starts_what_was_only_uploaded_and_nothing_twice(old: http
     assert answers[1].headers["idempotency-replayed"] == "true"
     status = (await old.get(f"/documents/{document_id}/status")).json()
     assert (status["status"], status["run"], status["queued"]) == ("pending", 1, True)
+    assert status["timestamp"] == (await old.get(f"/documents/{document_id}")).json()["updated_at"]
 
 
 async def test_document_has_its_text_and_its_result_by_the_older_names(me: Caller, old: httpx.AsyncClient) -> None:

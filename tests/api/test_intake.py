@@ -150,6 +150,23 @@ async def test_sweep_keeps_its_hands_off_the_first_file_while_others_come(
     assert committed.status is DocumentStatus.UPLOADED
 
 
+async def test_file_that_an_earlier_try_has_left_is_held_like_the_others(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    clock, once = Clock(), {"owner": uuid4(), "max_files": 1, "key_hash": uuid4().hex}
+    intake = intake_of(stack_settings, backends, clock)
+    first, second = Upload(), Upload()
+    for upload, later in ((first, timedelta(0)), (second, timedelta(minutes=14))):
+        clock.now += later
+        await intake.hold(upload)
+        await intake.stage(upload, one_file(text_part()), **once)  # type: ignore[arg-type]
+    assert [one.id for one in second.documents] == [one.id for one in first.documents]
+    await intake.hold(second)
+    stored = await backends.documents.get(second.documents[0].id)
+    assert stored is not None
+    assert stored.due_at == clock.now + timedelta(minutes=15)
+
+
 async def test_file_that_was_taken_away_meanwhile_is_not_answered_as_accepted(
     stack_settings: Settings, backends: Backends
 ) -> None:

@@ -71,6 +71,19 @@ async def test_document_that_nobody_asked_for_is_not_read_in_the_replay(me: Call
     assert documents.found == [quiet.id]
 
 
+async def test_result_that_a_later_version_has_written_is_left_out_of_its_frame(me: Caller) -> None:
+    class Later(Counting):
+        async def find(self, document_id: UUID, *, owner: UUID) -> Document | None:  # noqa: ARG002 - the port's
+            raise ValueError("a word of a later version")
+
+    await me.document(S.COMPLETED)
+    documents: Any = Later(me.backends.documents)
+    (*_, completed) = await me.backends.feed.events(me.user.id, after=0, limit=10)
+    told = await Encoder(documents=documents).told(completed, me.user.id)
+    assert told["status"] == "completed"
+    assert "analysis_result" not in told
+
+
 async def test_stream_of_one_document_has_nothing_of_another(me: Caller) -> None:
     first, second = await me.document(S.PENDING), await me.document(S.PENDING)
     async with listening(me.client, cursor="0", document_id=str(second.id)) as stream:

@@ -127,6 +127,17 @@ async def test_document_that_the_index_does_not_show_as_completed_yet_is_listed_
     assert await proxied.documents.page(analyzing.owner, where=where, limit=10, after=None) == [completed.after]
 
 
+async def test_document_whose_folder_the_index_does_not_know_yet_is_listed_in_it(
+    proxied: Backends, proxy: LossyProxy
+) -> None:
+    uploading, where = new_document(), ListFilter(folder="a")
+    await proxied.documents.insert(uploading)
+    assert await proxied.documents.page(uploading.owner, where=where, limit=10, after=None) == []
+    await proxied.documents.apply(uploaded := move(uploading, S.UPLOADED, folder="a/b"))
+    proxy.late["Query"] = 1
+    assert await proxied.documents.page(uploading.owner, where=where, limit=10, after=None) == [uploaded.after]
+
+
 async def test_paid_call_is_two_requests(proxied: Backends, proxy: LossyProxy) -> None:
     call = call_for(await stored(proxied, S.ANALYZING))
     proxy.seen.clear()

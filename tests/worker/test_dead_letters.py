@@ -20,7 +20,7 @@ from shared.ports import Delivery
 from shared.settings import Settings
 from tests.support.builders import S, lease, move, moves, new_document, unreadable_report
 from worker_service.dead_letters import DeadLetters
-from worker_service.disposition import Retry
+from worker_service.disposition import Ack, Retry
 
 DEAD = Failure(code="dead_lettered", detail="The queue gave up on the document's message.")
 
@@ -131,4 +131,4 @@ async def test_document_that_another_version_has_written_holds_up_no_other(world
     assert await world.dead_letters.drain() == 2
     assert (await world.now(document)).failure == DEAD
     message = ProcessMessage(document_id=unread.id, run=1, send=1, at=utc_now()).model_dump_json()
-    assert isinstance(await world.dead_letters.handle(Delivery(body=message, receipt="", receive_count=21)), Retry)
+    assert isinstance(await world.dead_letters.handle(Delivery(body=message, receipt="", receive_count=21)), Ack)

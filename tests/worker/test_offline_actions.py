@@ -86,6 +86,11 @@ def test_rules_of_a_policy_are_no_action_items() -> None:
     assert analysis_of(policy + "Losses must be reported within 24 hours.").action_items == []
 
 
+@pytest.mark.parametrize("owner", ["Mitsubishi", "Anna Takahashi"])
+def test_end_of_a_name_is_no_greeting(owner: str) -> None:
+    assert owner_in(f"{owner} must deliver the parts by Friday.") == owner
+
+
 def test_weekday_is_no_owner() -> None:
     assert owner_in("The form must be returned by Friday.") is None
 

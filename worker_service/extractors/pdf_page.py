@@ -42,7 +42,7 @@ def read(pdf: pdfium.PdfDocument, index: int) -> Page | None:
             show_only(survey.visible(), hidden)
         text = _text_of(page)
         page.close()
-        return Page(text=text, hidden_chars=hidden_chars, unread=survey.drawn and not any(map(str.isalnum, text)))
+        return Page(text=text, hidden_chars=hidden_chars, unread=survey.drawn and not text.strip())
     return None
 
 

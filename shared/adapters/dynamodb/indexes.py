@@ -10,6 +10,7 @@ from uuid import UUID
 from shared.adapters.dynamodb import items
 from shared.adapters.dynamodb.expressions import Item, Value, Values, expressed, iso, plain
 from shared.adapters.dynamodb.table import Table
+from shared.document import DocumentStatus
 from shared.lists import ListFilter
 
 # A filter works on what has been read: with one, this many entries, of 200 bytes each, are read at a time.
@@ -43,8 +44,9 @@ async def listed(
     given: dict[str, Value | None] = {"owner": owner, "oldest": oldest, "newest": newest}
     filtered = ""
     if where.folder is not None:
-        given |= {"folder": where.folder, "below": f"{where.folder}/"}
-        filtered = "#folder = :folder OR begins_with(#folder, :below)"
+        given |= {"folder": where.folder, "below": f"{where.folder}/", "uploading": DocumentStatus.UPLOADING}
+        # A document gets its folder when its upload ends, which the index may not know yet.
+        filtered = "#folder = :folder OR begins_with(#folder, :below) OR #status = :uploading"
     keys = "#owner = :owner AND #list_order BETWEEN :oldest AND :newest"
     request = expressed(given, KeyConditionExpression=keys, FilterExpression=filtered)
     if limit is not None:

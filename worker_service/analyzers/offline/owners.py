@@ -38,7 +38,7 @@ _SUBJECT = re.compile(
     rf"(?P<owner>{_NAME})\s+(?:{_MUST}|{_DOES}))(?=[\s'])"
 )
 _ANYBODY = rf"(?P<owner>(?:the\s+)?{_TITLE}{{0,2}}{_NAME})"
-_GREETING = re.compile(r"(?:hi|hello|hey|dear|hallo|liebe[rs]?|bonjour|salut|ch(?:ère?|er)s?)\s+", re.IGNORECASE)
+_GREETING = re.compile(r"\b(?:hi|hello|hey|dear|hallo|liebe[rs]?|bonjour|salut|ch(?:ère?|er)s?)\s+", re.IGNORECASE)
 _ADDRESSED = re.compile(rf"{_ANYBODY},\s+(?:please|could|can|would|bitte|merci|veuillez|peux|pouvez|pourriez)\b")
 _LABELLED = re.compile(
     r"\b(?i:owner|responsible|assignee|assigned\s+to|action\s+by|verantwortlich|zuständig|responsable|pilote)"
