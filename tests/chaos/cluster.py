@@ -6,13 +6,14 @@ import asyncio
 import os
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from docrelay.embedded.child import end, free_port
 from docrelay.embedded.services import Api
 from shared.settings import Settings
+from tests.chaos.live.waiting import comes
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -36,9 +37,8 @@ class Cluster:
         await asyncio.to_thread(self.processes[port].start)
         self.ports.append(port)
 
-    async def kill_every(self, seconds: float) -> None:
-        while True:
-            await asyncio.sleep(seconds)
+    async def kill_every(self, seconds: float, calm: asyncio.Event) -> None:
+        while not await comes(calm, seconds=seconds):
             await self.kill_one()
 
 
@@ -57,13 +57,14 @@ async def cluster(settings: Settings, folder: Path, *, size: int) -> AsyncIterat
 
 @asynccontextmanager
 async def killing(running: Cluster, *, every_seconds: float) -> AsyncIterator[None]:
-    killer = asyncio.create_task(running.kill_every(every_seconds))
+    calm = asyncio.Event()
+    killer = asyncio.create_task(running.kill_every(every_seconds, calm))
     try:
         yield
     finally:
-        killer.cancel()
-        with suppress(asyncio.CancelledError):
-            await killer
+        calm.set()
+        # Not cancelled: what is being started would be left, as its thread goes on.
+        await killer
 
 
 def an_api(settings: Settings, folder: Path, port: int, **changed: str) -> Api:
