@@ -1,4 +1,4 @@
-"""The pieces of a request's body, none of which may be long in coming."""
+"""The pieces of a body; of a request's, none may be long in coming."""
 
 from __future__ import annotations
 
@@ -25,3 +25,10 @@ async def next_chunk(chunks: AsyncIterator[bytes], seconds: float) -> bytes | No
     except ClientDisconnect as exc:
         # Nobody is there to read it; it keeps a client's leaving from being logged as a fault of ours.
         raise ProblemError(HTTPStatus.BAD_REQUEST, "disconnected", "The client has left.") from exc
+
+
+async def again(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """All pieces, for whoever comes after the one that looked at the first."""
+    yield first
+    async for chunk in rest:
+        yield chunk

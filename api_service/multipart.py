@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from api_service.chunks import CLOSE, next_chunk
+from api_service.chunks import CLOSE, again, next_chunk
 from api_service.problems import ProblemError
 
 _MAX_FIELD_BYTES = 8_192
@@ -170,15 +170,9 @@ async def begun(chunks: AsyncIterator[bytes], *, idle_seconds: float) -> tuple[A
     while len(beginning) < _BEGINNING_BYTES:
         chunk = await next_chunk(chunks, max(0.0, ends_at - clock()))
         if chunk is None:
-            return _again(beginning, chunks), True
+            return again(beginning, chunks), True
         beginning += chunk
-    return _again(beginning, chunks), False
-
-
-async def _again(beginning: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield beginning
-    async for chunk in rest:
-        yield chunk
+    return again(beginning, chunks), False
 
 
 def _plain_name(given: bytes) -> str:

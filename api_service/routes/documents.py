@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
 
+from api_service.chunks import again
 from api_service.conditional import etag_of, has_one_of, unchanged
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
 from api_service.filters import FilterDep
@@ -81,7 +81,7 @@ async def get_text(request: Request, response: Response, document: DocumentDep, 
     pieces = services.backends.blobs.pieces(document.text_key)
     # An error is answered as such only as long as nothing has been sent.
     first = await anext(pieces, b"")
-    return StreamingResponse(_all(first, pieces), media_type="text/plain", headers={"ETag": etag})
+    return StreamingResponse(again(first, pieces), media_type="text/plain", headers={"ETag": etag})
 
 
 @router.get(
@@ -175,12 +175,6 @@ async def _again(document: Document, services: Services) -> Document:
     if found is None:
         raise not_found()
     return found
-
-
-async def _all(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
 
 
 async def _text(document: Document, services: Services) -> str | None:
