@@ -56,8 +56,5 @@ async def _whole(request: Request, *, max_bytes: int) -> bytes:
 def described(model: type[BaseModel], *, required: bool = True, form: bool = False) -> dict[str, Any]:
     """The OpenAPI document's part about a body that `read_body` reads."""
     media_types = ["application/json", *([_FORM] if form else [])]
-    content = {
-        media_type: {"schema": model.model_json_schema(ref_template="#/components/schemas/{model}")}
-        for media_type in media_types
-    }
-    return {"requestBody": {"required": required, "content": content}}
+    schema = {"$ref": f"#/components/schemas/{model.__name__}"}
+    return {"requestBody": {"required": required, "content": {one: {"schema": schema} for one in media_types}}}

@@ -1,7 +1,5 @@
 """What routes ask for by annotation."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus

@@ -5,9 +5,15 @@ from __future__ import annotations
 from http import HTTPStatus
 from typing import Any
 
+from pydantic.json_schema import models_json_schema
+
+from api_service.labels import ClassifyIn
 from api_service.problems import MEDIA_TYPE
+from api_service.requests import LoginIn, PresignedIn, ProcessIn, RefreshIn, UserChange, UserIn
 from api_service.schemas import Problem
 
+# Bodies that are read by hand: routes name them, and FastAPI does not know them.
+_BODIES = (ClassifyIn, LoginIn, PresignedIn, ProcessIn, RefreshIn, UserChange, UserIn)
 _PREFIX, _STREAM = "/api/v1", "text/event-stream"
 _BEARER, _TICKET = "OAuth2PasswordBearer", "StreamTicket"
 _TICKET_SCHEME = {
@@ -81,16 +87,25 @@ def complete(openapi: dict[str, Any]) -> dict[str, Any]:
     components = openapi["components"]
     for unused in ("HTTPValidationError", "ValidationError"):
         components["schemas"].pop(unused, None)
-    components["schemas"]["Problem"] = Problem.model_json_schema()
+    components["schemas"] = dict(sorted((components["schemas"] | _own_schemas()).items()))
     components["securitySchemes"][_TICKET] = _TICKET_SCHEME
     for path, operations in openapi["paths"].items():
         for method, operation in operations.items():
             _add_errors(path, operation)
             _add_ticket(operation)
-            _add_body(operation, components["schemas"], _EXAMPLES.get((method, path.removeprefix(_PREFIX))))
+            _add_example(operation, _EXAMPLES.get((method, path.removeprefix(_PREFIX))))
             for status, answer in operation["responses"].items():
                 _complete_answer(status, answer, path, tagged="304" in operation["responses"])
     return openapi
+
+
+def _own_schemas() -> dict[str, Any]:
+    """Of models that routes use without FastAPI."""
+    _, described = models_json_schema(
+        [(model, "validation") for model in (*_BODIES, Problem)], ref_template="#/components/schemas/{model}"
+    )
+    schemas: dict[str, Any] = described["$defs"]
+    return schemas
 
 
 def _add_errors(path: str, operation: dict[str, Any]) -> None:
@@ -105,11 +120,8 @@ def _add_ticket(operation: dict[str, Any]) -> None:
         operation["security"] = [{_BEARER: []}, {_TICKET: []}]
 
 
-def _add_body(operation: dict[str, Any], schemas: dict[str, Any], example: dict[str, Any] | None) -> None:
-    """Bodies that are read by hand bring their models' definitions along; they belong to all others."""
+def _add_example(operation: dict[str, Any], example: dict[str, Any] | None) -> None:
     for content in operation.get("requestBody", {}).get("content", {}).values():
-        for name, definition in content["schema"].pop("$defs", {}).items():
-            schemas.setdefault(name, definition)
         if example is not None:
             content["example"] = example
 

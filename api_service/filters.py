@@ -1,7 +1,5 @@
 """What lists of documents may be narrowed to, from a request's query."""
 
-from __future__ import annotations
-
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated
 

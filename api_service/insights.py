@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from api_service.schemas import StatedDocument
+from api_service.schemas import Schema, StatedDocument
 from shared.document import Document
 from shared.folders import FolderCount, FolderInsight, Period, Spent, Spread
 
 
-class FolderOut(BaseModel):
+class FolderOut(Schema):
     """A folder with its subfolders' documents."""
 
     path: str
@@ -25,7 +25,7 @@ class FolderOut(BaseModel):
         return cls(path=count.path, documents=count.documents, statuses=count.statuses, newest_at=count.newest_at)
 
 
-class FoldersOut(BaseModel):
+class FoldersOut(Schema):
     """Folders by path. `documents` counts all of the caller's, those without a folder included."""
 
     documents: int
@@ -57,7 +57,7 @@ class FolderDocument(StatedDocument):
         )
 
 
-class FolderPageOut(BaseModel):
+class FolderPageOut(Schema):
     """One page of a folder's documents, newest first."""
 
     folder: str
@@ -66,7 +66,7 @@ class FolderPageOut(BaseModel):
     feed_cursor: str
 
 
-class SpreadOut(BaseModel):
+class SpreadOut(Schema):
     """A number that documents have or have not; `documents` is how many have it."""
 
     documents: int
@@ -86,7 +86,7 @@ class SpreadOut(BaseModel):
         )
 
 
-class PeriodOut(BaseModel):
+class PeriodOut(Schema):
     first: datetime | None
     last: datetime | None
 
@@ -95,12 +95,12 @@ class PeriodOut(BaseModel):
         return cls(first=period.first, last=period.last)
 
 
-class SentimentOut(BaseModel):
+class SentimentOut(Schema):
     score: float | None = Field(description="The mean over all results, from -1 to 1.")
     labels: dict[str, int]
 
 
-class SpentOut(BaseModel):
+class SpentOut(Schema):
     """What the present results have cost. `unpriced`: of how many of them the price is not known."""
 
     calls: int
@@ -120,7 +120,7 @@ class SpentOut(BaseModel):
         )
 
 
-class InsightOut(BaseModel):
+class InsightOut(Schema):
     """What a folder's documents come to, its subfolders' included.
 
     Counts are documents by value, the most frequent first, of at most 20 values.

@@ -6,8 +6,9 @@ import unicodedata
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
+from api_service.schemas import Schema
 from shared.analysis import Label
 from shared.visible import as_read, visible
 
@@ -34,7 +35,7 @@ def _different(labels: list[LabelIn]) -> list[LabelIn]:
     return labels
 
 
-class LabelIn(BaseModel):
+class LabelIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
     name: Annotated[str, AfterValidator(_plain), AfterValidator(_meaningful)] = Field(min_length=1, max_length=64)
@@ -43,7 +44,7 @@ class LabelIn(BaseModel):
     )
 
 
-class ClassifyIn(BaseModel):
+class ClassifyIn(Schema):
     """The labels to choose from. `force` asks for a new answer where there is one already."""
 
     model_config = ConfigDict(extra="forbid")
@@ -55,14 +56,14 @@ class ClassifyIn(BaseModel):
         return tuple(Label(name=label.name, description=label.description) for label in self.labels)
 
 
-class SkippedDocument(BaseModel):
+class SkippedDocument(Schema):
     id: UUID
     filename: str
     code: str
     detail: str
 
 
-class FolderClassifyOut(BaseModel):
+class FolderClassifyOut(Schema):
     """What became of a folder's documents; those that were started are on the stream from `feed_cursor` on.
 
     With a `next_cursor` there are more: ask again with it.

@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from mangum import Mangum
+from shared.cold_start import importing
 
-from api_service.app import create_app
-from shared.bootstrap import add_first_admin, open_backends
-from shared.lambda_environment import Environment
+with importing():
+    from mangum import Mangum
+
+    from api_service.app import create_app
+    from shared.bootstrap import add_first_admin, open_backends
+    from shared.lambda_environment import Environment
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

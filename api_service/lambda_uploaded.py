@@ -8,13 +8,16 @@ from typing import Any
 from urllib.parse import unquote_plus
 from uuid import UUID
 
-from api_service.presigned import PresignedUploads
-from api_service.quotas import Quotas
-from shared import log
-from shared.bootstrap import open_backends
-from shared.clock import utc_now, uuid7
-from shared.errors import BlobMissingError, MoveRefusedError
-from shared.lambda_environment import Environment
+from shared.cold_start import importing
+
+with importing():
+    from api_service.presigned import PresignedUploads
+    from api_service.quotas import Quotas
+    from shared import log
+    from shared.bootstrap import open_backends
+    from shared.clock import utc_now, uuid7
+    from shared.errors import BlobMissingError, MoveRefusedError
+    from shared.lambda_environment import Environment
 
 _log = log.get(__name__)
 _KEY = re.compile(r"o/[0-9a-f-]{36}/([0-9a-f-]{36})/original")

@@ -1,7 +1,5 @@
 """One page of an owner's documents, with its cursor and its links, for every list of documents."""
 
-from __future__ import annotations
-
 import base64
 import json
 import zlib

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.accounts import Role, User
 from shared.analysis import Analysis, AnalyzerInfo, Coverage, Labelling, StageResult, Usage
 from shared.document import Document, DocumentStatus, Failure, HistoryEntry
 
 
-class Problem(BaseModel):
+class Schema(BaseModel):
+    """Built when it is first used: a Lambda function sees a few of them before it ends."""
+
+    model_config = ConfigDict(defer_build=True)
+
+
+class Problem(Schema):
     """RFC 9457 problem details."""
 
     type: str
@@ -26,36 +32,25 @@ class Problem(BaseModel):
     errors: list[dict[str, Any]] | None = None
 
 
-class LoginIn(BaseModel):
-    username: str = Field(max_length=256)
-    password: str = Field(max_length=1024)
-
-
-class RefreshIn(BaseModel):
-    """What else OAuth libraries send, such as `grant_type`, is passed over."""
-
-    refresh_token: str
-
-
-class TokensOut(BaseModel):
+class TokensOut(Schema):
     access_token: str
     refresh_token: str
     token_type: str = "bearer"  # noqa: S105
     expires_in: int = Field(description="Seconds until the access token expires.")
 
 
-class TicketOut(BaseModel):
+class TicketOut(Schema):
     ticket: str
     expires_in: int
 
 
-class MeOut(BaseModel):
+class MeOut(Schema):
     id: UUID
     username: str
     role: str
 
 
-class ErrorOut(BaseModel):
+class ErrorOut(Schema):
     code: str
     detail: str
 
@@ -64,7 +59,7 @@ class ErrorOut(BaseModel):
         return cls(code=failure.code, detail=failure.detail) if failure else None
 
 
-class HistoryOut(BaseModel):
+class HistoryOut(Schema):
     version: int
     from_: DocumentStatus = Field(serialization_alias="from")
     to: DocumentStatus
@@ -84,7 +79,7 @@ class HistoryOut(BaseModel):
         )
 
 
-class ListedDocument(BaseModel):
+class ListedDocument(Schema):
     """A document in a list."""
 
     id: UUID
@@ -147,7 +142,7 @@ class DocumentOut(StatedDocument):
         )
 
 
-class PageOut(BaseModel):
+class PageOut(Schema):
     """One page of a list. `feed_cursor` is the place in the stream from which on this page may change."""
 
     items: list[ListedDocument]
@@ -155,7 +150,7 @@ class PageOut(BaseModel):
     feed_cursor: str
 
 
-class StatusOut(BaseModel):
+class StatusOut(Schema):
     id: UUID
     status: DocumentStatus
     version: int
@@ -183,43 +178,7 @@ class StatusOut(BaseModel):
         )
 
 
-class ProcessIn(BaseModel):
-    """How a document is to be processed. `force` asks for a new result where there is one already."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    profile: str | None = Field(None, max_length=64, description="The document's own when it is not given.")
-    force: bool = False
-
-
-_Password = Annotated[str, Field(min_length=12, max_length=1024)]
-
-
-class UserIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    username: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f/]+$")
-    password: _Password
-    role: Role = Role.USER
-
-
-class UserChange(BaseModel):
-    """What is to change; at least one of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    password: _Password | None = None
-    role: Role | None = None
-    disabled: bool | None = None
-
-    @model_validator(mode="after")
-    def _names_something(self) -> Self:
-        if (self.password, self.role, self.disabled) == (None, None, None):
-            raise ValueError("Name what is to change: password, role or disabled.")
-        return self
-
-
-class UserOut(BaseModel):
+class UserOut(Schema):
     id: UUID
     username: str
     role: Role
@@ -231,25 +190,25 @@ class UserOut(BaseModel):
         return cls(id=user.id, username=user.name, role=user.role, disabled=user.disabled, created_at=user.created_at)
 
 
-class UsersOut(BaseModel):
+class UsersOut(Schema):
     items: list[UserOut]
     next_cursor: str | None
 
 
-class UploadItem(BaseModel):
+class UploadItem(Schema):
     id: UUID
     filename: str
     status: DocumentStatus
     size: int
 
 
-class UploadError(BaseModel):
+class UploadError(Schema):
     filename: str | None
     code: str
     detail: str
 
 
-class UploadOut(BaseModel):
+class UploadOut(Schema):
     """What became of each file. `id` and `status` are there when the request carried exactly one file."""
 
     items: list[UploadItem]
@@ -258,11 +217,11 @@ class UploadOut(BaseModel):
     status: DocumentStatus | None = None
 
 
-class VersionOut(BaseModel):
+class VersionOut(Schema):
     version: str
 
 
-class HealthOut(BaseModel):
+class HealthOut(Schema):
     status: str
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import date
 
-from pydantic import BaseModel
-
+from api_service.schemas import Schema
 from shared.ledger import DayUsage
 
 
-class DayUsageOut(BaseModel):
+class DayUsageOut(Schema):
     """One day's calls to one model by one profile, or one arm of a split, as `<split>/<arm>`.
 
     Ambiguous calls are among them; what those cost nobody knows.
@@ -32,7 +31,7 @@ class DayUsageOut(BaseModel):
         return cls(**facts, cost_usd=usage.cost_micro_usd / 1_000_000, saved_usd=usage.saved_micro_usd / 1_000_000)
 
 
-class UsageTotal(BaseModel):
+class UsageTotal(Schema):
     calls: int
     cached: int
     input_tokens: int
@@ -41,7 +40,7 @@ class UsageTotal(BaseModel):
     saved_usd: float
 
 
-class UsageOut(BaseModel):
+class UsageOut(Schema):
     """Calls, tokens and cost by day and by model, newest first; days are UTC's."""
 
     since: date

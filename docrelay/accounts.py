@@ -6,7 +6,7 @@ import asyncio
 
 from pydantic import ValidationError
 
-from api_service.schemas import UserIn
+from api_service.requests import UserIn
 from shared.accounts import Role, User
 from shared.adapters.argon2 import Argon2Passwords
 from shared.bootstrap import open_backends

@@ -15,7 +15,7 @@ Verdict = Literal["complete", "partial"]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @classmethod
     def from_stored(cls, values: dict[str, Any]) -> Self:

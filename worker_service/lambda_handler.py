@@ -8,14 +8,17 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from shared.bootstrap import open_backends
-from shared.errors import BackendUnavailableError
-from shared.lambda_environment import Context, Environment, seconds_left
-from shared.ports import Delivery
-from worker_service.assembly import Worker, assemble
-from worker_service.consumer import Handler
-from worker_service.deliveries import in_groups, of_event, settle
-from worker_service.disposition import Disposition, Retry
+from shared.cold_start import importing
+
+with importing():
+    from shared.bootstrap import open_backends
+    from shared.errors import BackendUnavailableError
+    from shared.lambda_environment import Context, Environment, seconds_left
+    from shared.ports import Delivery
+    from worker_service.assembly import Worker, assemble
+    from worker_service.consumer import Handler
+    from worker_service.deliveries import in_groups, of_event, settle
+    from worker_service.disposition import Disposition, Retry
 
 _NOT_BEGUN = Retry(after_seconds=0, reason="not begun", burn_attempt=False)
 

@@ -6,13 +6,16 @@ import asyncio
 from functools import cache
 from typing import Any
 
-from shared.bootstrap import Backends, open_backends
-from shared.lambda_environment import Context, Environment, seconds_left
-from worker_service.dead_letters import DeadLetters
-from worker_service.deliveries import of_event, settle
-from worker_service.disposition import Retry
-from worker_service.reconciler import Reconciler
-from worker_service.upkeep import dead_letters_of, reconciler_of
+from shared.cold_start import importing
+
+with importing():
+    from shared.bootstrap import Backends, open_backends
+    from shared.lambda_environment import Context, Environment, seconds_left
+    from worker_service.dead_letters import DeadLetters
+    from worker_service.deliveries import of_event, settle
+    from worker_service.disposition import Retry
+    from worker_service.reconciler import Reconciler
+    from worker_service.upkeep import dead_letters_of, reconciler_of
 
 
 def sweep(_event: dict[str, Any], context: Context) -> None:

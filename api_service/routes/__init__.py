@@ -1,7 +1,5 @@
 """One module for each resource."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Any
 

@@ -1,7 +1,5 @@
 """`GET /admin/stream`: every owner's moves as server-sent events, for admins, where it is switched on."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID

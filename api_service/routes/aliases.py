@@ -3,8 +3,6 @@
 Their other routes are the API's own, without the prefix. Nothing of this is in the OpenAPI document.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

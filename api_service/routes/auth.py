@@ -1,7 +1,5 @@
 """Log-in and what follows from it."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
@@ -12,8 +10,9 @@ from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, Services, ServicesDep
 from api_service.problems import unauthorized
 from api_service.rate_limits import source_of
+from api_service.requests import LoginIn, RefreshIn
 from api_service.routes import problems
-from api_service.schemas import LoginIn, MeOut, RefreshIn, TicketOut, TokensOut
+from api_service.schemas import MeOut, TicketOut, TokensOut
 from api_service.tokens import TICKET_LIFE, TokenError
 
 router = APIRouter(prefix="/auth", tags=["auth"])

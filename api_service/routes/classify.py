@@ -1,7 +1,5 @@
 """Classification with labels of the caller's own, for a document and for a folder. The analysis stays as it is."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Annotated
 

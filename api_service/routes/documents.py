@@ -1,7 +1,5 @@
 """Reading documents."""
 
-from __future__ import annotations
-
 import asyncio
 from http import HTTPStatus
 from typing import Annotated, Any, Literal

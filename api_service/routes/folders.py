@@ -1,7 +1,5 @@
 """Folders: which there are, what is in one, and what that comes to. There are no folder objects: all is read."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response

@@ -1,7 +1,5 @@
 """Is the process alive, can it serve, which version is it. No token, outside the API's prefix."""
 
-from __future__ import annotations
-
 import asyncio
 from importlib.metadata import version
 

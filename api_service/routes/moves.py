@@ -1,7 +1,5 @@
 """Requests that move a document: process, cancel, delete. Each may be repeated without a second effect."""
 
-from __future__ import annotations
-
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
@@ -10,9 +8,10 @@ from fastapi.responses import JSONResponse
 from api_service import audit
 from api_service.bodies import described, read_body
 from api_service.dependencies import DocumentDep, IdempotencyKeyDep, ServicesDep, known_profile
+from api_service.requests import ProcessIn
 from api_service.routes import problems
 from api_service.runs import answer_run, busy, keyed_by, move, under_way
-from api_service.schemas import ProcessIn, StatusOut
+from api_service.schemas import StatusOut
 from shared.analysis import RunOptions
 from shared.document import Change, Document, DocumentStatus, Facts
 from shared.idempotency import request_hash

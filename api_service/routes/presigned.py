@@ -1,37 +1,22 @@
 """Uploads past the API, straight to the bucket: a form to begin with, and the word that the file is there."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, ConfigDict, Field
 
 from api_service.bodies import described, read_body
 from api_service.dependencies import CallerDep, DocumentDep, ServicesDep, folder_path, known_profile
-from api_service.names import MAX_FOLDER_CHARS
 from api_service.problems import not_uploaded
+from api_service.requests import PresignedIn
 from api_service.routes import problems
-from api_service.schemas import StatusOut
+from api_service.schemas import Schema, StatusOut
 from shared.errors import BlobMissingError
-from shared.profiles import DEFAULT
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 
 
-class PresignedIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    filename: str = Field(max_length=1024)
-    size: int = Field(ge=0, description="Bytes of the file; the form takes no more.")
-    content_type: str = Field("", max_length=255, description="Its extension decides when this is empty.")
-    folder: str = Field("", max_length=MAX_FOLDER_CHARS)
-    process: bool = True
-    profile: str = Field(DEFAULT, max_length=64)
-
-
-class PresignedOut(BaseModel):
+class PresignedOut(Schema):
     """A form that stores one file in the bucket."""
 
     id: UUID

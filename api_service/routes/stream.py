@@ -1,7 +1,5 @@
 """`GET /documents/stream`: the caller's moves as server-sent events."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus

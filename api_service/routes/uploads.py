@@ -1,7 +1,5 @@
 """`POST /documents`: one or many files in one request."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from http import HTTPStatus

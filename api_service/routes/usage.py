@@ -1,7 +1,5 @@
 """What analyses have cost."""
 
-from __future__ import annotations
-
 from datetime import date, timedelta
 from http import HTTPStatus
 from typing import Annotated

@@ -1,7 +1,5 @@
 """Users, for admins. Every change of a user ends what tokens the user has."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Annotated
@@ -12,8 +10,9 @@ from api_service import audit
 from api_service.bodies import described, read_body
 from api_service.dependencies import AdminDep, Services, ServicesDep
 from api_service.problems import ProblemError
+from api_service.requests import UserChange, UserIn
 from api_service.routes import problems
-from api_service.schemas import UserChange, UserIn, UserOut, UsersOut
+from api_service.schemas import UserOut, UsersOut
 from shared.accounts import Role, User
 
 router = APIRouter(prefix="/users", tags=["users"])

@@ -44,15 +44,6 @@ def code(path: Path) -> list[ast.stmt]:
     return tree.body[1:] if ast.get_docstring(tree) else tree.body
 
 
-def imports_annotations(path: Path) -> bool:
-    return any(
-        isinstance(statement, ast.ImportFrom)
-        and statement.module == "__future__"
-        and "annotations" in {alias.name for alias in statement.names}
-        for statement in code(path)
-    )
-
-
 def handlers(path: Path, exception: str) -> Iterator[ast.ExceptHandler]:
     """The module's handlers of `exception`, alone or among others. A bare `except:` handles BaseException."""
     for node in ast.walk(parsed(path)):
@@ -87,10 +78,6 @@ def test_most_functions_are_short() -> None:
 def test_every_module_with_code_says_what_it_is() -> None:
     silent = [name_of(path) for path in modules() if code(path) and not ast.get_docstring(parsed(path))]
     assert silent == []
-
-
-def test_every_module_with_code_postpones_annotations() -> None:
-    assert [name_of(path) for path in modules() if code(path) and not imports_annotations(path)] == []
 
 
 def test_only_the_message_handler_ends_every_failure() -> None:
