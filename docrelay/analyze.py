@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from docrelay.answers import Answer, Done, as_json, as_text
-from docrelay.files import files_in
+from docrelay.files import files_in, without_files
 from docrelay.output import show_what_can_be_shown
 from shared.analysis import Analysis
 from shared.errors import AnalysisError, DocumentError, EmptyFileError, IntakeError, LLMTimeoutError, TooLargeError
@@ -42,13 +42,25 @@ class UnreadableError(IntakeError):
     code = "unreadable"
 
 
-def analyze(paths: Iterable[Path], *, settings: Settings, jobs: int, json: bool) -> int:
-    """Print one answer for each regular file, in the order in which they are done; return how many failed."""
+class NoFileError(IntakeError):
+    """There is no file here."""
+
+    code = "no_file"
+
+
+def analyze(paths: Sequence[Path], *, settings: Settings, jobs: int, json: bool) -> int:
+    """Print one answer for each regular file, in the order in which they are done; return how many failed.
+
+    A path without any fails as well.
+    """
     show_what_can_be_shown()
+    show, without = as_json if json else as_text, without_files(paths)
+    for path in without:
+        typer.echo(show(Answer(path=path, result=NoFileError())))
     files = list(dict.fromkeys(files_in(paths)))
     desk = Desk(settings=settings, jobs=max(1, min(jobs, len(files))))
-    failed = asyncio.run(_print_answers(files, desk, show=as_json if json else as_text))
-    typer.echo(f"{len(files)} files, {failed} failed", err=True)
+    failed = len(without) + asyncio.run(_print_answers(files, desk, show=show))
+    typer.echo(f"{len(without) + len(files)} files, {failed} failed", err=True)
     return failed
 
 

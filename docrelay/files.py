@@ -20,6 +20,11 @@ def files_in(paths: Iterable[Path]) -> Iterator[Path]:
     yield from unreadable
 
 
+def without_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths that stand for no file at all: an empty folder, a pipe."""
+    return [path for path in paths if next(files_in([path]), None) is None]
+
+
 def _is_file(path: Path) -> bool:
     """Whether there is something to read: not a socket, a pipe, a device or a broken link."""
     try:

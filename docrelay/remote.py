@@ -13,7 +13,7 @@ from uuid import UUID
 import typer
 
 from docrelay.client import JSON, Client, RequestRefusedError, Reset
-from docrelay.files import files_in
+from docrelay.files import files_in, without_files
 from docrelay.output import event_line, flat, paragraph, show, tell
 from docrelay.waiting import accepting, wait_for
 
@@ -24,7 +24,7 @@ async def upload(
     client: Client, paths: Sequence[Path], *, folder: str, process: bool, wait: bool, as_json: bool
 ) -> bool:
     """Upload every file, from subfolders too; whether one was refused, or failed where it was waited for."""
-    without = [path for path in paths if next(files_in([path]), None) is None]
+    without = without_files(paths)
     for path in without:
         show(_refused(path, {"code": "no_file", "detail": "There is no file here."}), as_json=as_json)
     failed = bool(without)

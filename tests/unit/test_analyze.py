@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from docrelay.analyze import Desk, as_done
+from docrelay.analyze import Desk, analyze, as_done
 from docrelay.answers import Answer, Done, as_json, as_text
 from docrelay.files import files_in
 from docrelay.output import paragraph, what_is_missing
@@ -76,6 +76,15 @@ def test_file_and_linked_folder_may_be_named(tmp_path: Path) -> None:
 def test_pipe_is_skipped_even_if_named(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     assert list(files_in([tmp_path / "pipe"])) == []
+
+
+def test_path_without_any_file_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "empty").mkdir()
+    named = [tmp_path / "pipe", tmp_path / "empty"]
+    assert analyze(named, settings=Settings(_env_file=None), jobs=1, json=True) == 2
+    answers = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [answer["error"]["code"] for answer in answers] == ["no_file", "no_file"]
 
 
 async def test_no_more_files_are_worked_on_than_at_once() -> None:
