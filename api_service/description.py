@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from api_service.labels import ClassifyIn
-from api_service.problems import MEDIA_TYPE
+from api_service.problems import MEDIA_TYPE, title_of
 from api_service.requests import LoginIn, PresignedIn, ProcessIn, RefreshIn, UserChange, UserIn
 from api_service.schemas import Problem
 
@@ -111,7 +111,7 @@ def _own_schemas() -> dict[str, Any]:
 def _add_errors(path: str, operation: dict[str, Any]) -> None:
     wanted = _WITH_TOKEN if operation.get("security") else ()
     for status in (*wanted, *(_ALWAYS if path.startswith(_PREFIX) else ())):
-        operation["responses"].setdefault(status, {"description": HTTPStatus(int(status)).phrase})
+        operation["responses"].setdefault(status, {"description": title_of(HTTPStatus(int(status)))})
 
 
 def _add_ticket(operation: dict[str, Any]) -> None:
@@ -136,7 +136,7 @@ def _complete_answer(status: str, answer: dict[str, Any], path: str, *, tagged: 
         return
     example = {
         "type": f"urn:docrelay:problem:{_CODES[status]}",
-        "title": HTTPStatus(int(status)).phrase,
+        "title": title_of(HTTPStatus(int(status))),
         "status": int(status),
         "detail": "A sentence that says what to do.",
         "instance": path,

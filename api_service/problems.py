@@ -32,6 +32,10 @@ from shared.errors import (
 _log = log.get(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+_RENAMED = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "Content Too Large",
+    HTTPStatus.UNPROCESSABLE_ENTITY: "Unprocessable Content",
+}
 
 _STATUS: dict[type[DocrelayError], HTTPStatus] = {
     BackendUnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -93,12 +97,17 @@ def unauthorized(detail: str, *, audited: bool = False) -> ProblemError:
     return ProblemError(HTTPStatus.UNAUTHORIZED, "unauthorized", detail, headers=headers, audited=audited)
 
 
+def title_of(status: HTTPStatus) -> str:
+    """A status in the words of RFC 9110, whatever Python's version calls it."""
+    return _RENAMED.get(status, status.phrase)
+
+
 def body_of(
     status: HTTPStatus, code: str, detail: str, *, instance: str = "", request_id: str | None = None
 ) -> dict[str, Any]:
     return {
         "type": f"urn:docrelay:problem:{code}",
-        "title": status.phrase,
+        "title": title_of(status),
         "status": int(status),
         "detail": detail,
         "instance": instance,
