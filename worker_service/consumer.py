@@ -146,13 +146,14 @@ class Handler:
                 await self.documents.postpone(document, due_at=due_after_send(document.send, at=until))
 
     async def _leave_to_the_sweep(self, document_id: UUID, verdict: Retry) -> Disposition:
-        """Let the message go before the queue gives up on it: when the wait is over, the sweep sends another one."""
-        try:
+        """Let the message go before the queue gives up on it: when the wait is over, the sweep sends another one.
+
+        Whatever waits for work is due at some time, so it does although the store cannot be told of the wait.
+        """
+        with suppress(BackendUnavailableError):
             document = await self.documents.get(document_id)
             if document is not None and document.status is DocumentStatus.PENDING:
                 await self.documents.postpone(document, due_at=self.clock() + timedelta(seconds=verdict.after_seconds))
-        except BackendUnavailableError:
-            return verdict
         return Ack()
 
 

@@ -25,6 +25,8 @@ _BACKOFF_SECONDS = 2.0
 _BACKOFF_MAX_SECONDS = 60.0
 # What is away is seldom back at once: five attempts outlast two minutes of it.
 _OUTAGE_GROWTH, _GROWTH = 5.0, 2.0
+# How long a message waits whose document could not be asked for.
+_AWAY_SECONDS = 10.0
 _MAX_DETAIL_CHARS = 1_000
 
 
@@ -70,21 +72,31 @@ def judge(
 
 
 def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
-    """Say what becomes of a message whose work raised `error` at its `attempt`-th claim."""
+    """Say what becomes of a message whose work raised `error` at its `attempt`-th claim; 0 is before the first."""
+    if pause := _pause(error, attempt):
+        seconds, reason = pause
+        return Retry(after_seconds=seconds, reason=reason, burn_attempt=False)
+    if isinstance(error, DocumentError) and not error.retryable:
+        return Fail(failure=failure_of(error))
+    if attempt >= max_attempts:
+        return Fail(failure=failure_of(_exhausted(error, attempt)))
+    growth = _OUTAGE_GROWTH if isinstance(error, BackendUnavailableError) else _GROWTH
+    return Retry(after_seconds=_backoff_seconds(attempt, growth), reason=type(error).__name__)
+
+
+def _pause(error: Exception, attempt: int) -> tuple[float, str] | None:
+    """For how many seconds, and why, a document waits that is none the worse for it."""
     match error:
         case LLMRateLimitedError() | NotNowError():
-            return Retry(after_seconds=error.retry_after_seconds, reason=error.code, burn_attempt=False)
-        case DocumentError() if not error.retryable:
-            return Fail(failure=failure_of(error))
+            return error.retry_after_seconds, error.code
         case InterruptedByStopError():
-            return Retry(after_seconds=0, reason="stopped", burn_attempt=False)
+            return 0, "stopped"
         case MoveError():
-            return Retry(after_seconds=1, reason="moved", burn_attempt=False)
-        case _ if attempt >= max_attempts:
-            return Fail(failure=failure_of(_exhausted(error, attempt)))
+            return 1, "moved"
+        case BackendUnavailableError() if not attempt:
+            return _AWAY_SECONDS, type(error).__name__
         case _:
-            growth = _OUTAGE_GROWTH if isinstance(error, BackendUnavailableError) else _GROWTH
-            return Retry(after_seconds=_backoff_seconds(attempt, growth), reason=type(error).__name__)
+            return None
 
 
 def _exhausted(error: Exception, attempt: int) -> AttemptsExhaustedError:

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from shared.bootstrap import Backends
-from shared.errors import LLMRateLimitedError, StageFailedError
+from shared.errors import BackendUnavailableError, LLMRateLimitedError, StageFailedError
 from shared.settings import Settings
 from tests.support.builders import S
 from tests.worker.test_handler import World, delivery_of, passing
@@ -61,6 +61,25 @@ async def test_attempt_that_counts_comes_back_however_often_it_was_received(worl
     document = await world.stored()
     tired = replace(delivery_of(document), receive_count=TIRED)
     assert isinstance(await world.handle(world.handler(analysis=passing(RuntimeError())), document, tired), Retry)
+
+
+class Away:
+    """A document store that does not answer."""
+
+    async def get(self, *_asked: object, **_narrowed: object) -> None:
+        raise BackendUnavailableError
+
+
+async def test_messages_outlast_a_store_that_is_away(world: World) -> None:
+    document = await world.stored()
+    handler = world.handler(documents=Away())
+    fresh, tired = (replace(delivery_of(document), receive_count=count) for count in (FRESH, TIRED))
+    waiting = await world.handle(handler, document, fresh)
+    assert isinstance(waiting, Retry)
+    assert waiting.after_seconds >= 10
+    # The queue would soon take it for a dead letter. The document is due all the same: the sweep sends another one.
+    assert await world.handle(handler, document, tired) == Ack()
+    assert (await world.now(document)).due_at is not None
 
 
 @pytest.mark.parametrize("words", ["cannot read a\0b", "cannot read \ud800", "x" * 100_000])
