@@ -1,12 +1,14 @@
-"""What the Postgres store owes to PostgreSQL: what a statement sees while another is under way."""
+"""What the Postgres store owes to PostgreSQL: what a statement sees while another is under way, and who has gone."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack
 from uuid import uuid4
 
 import psycopg
 
+from shared.adapters.postgres.connection import connected, fetch_one, open_pool
 from shared.bootstrap import Backends
 from shared.settings import Settings
 from tests.contracts.test_call_ledger import analyzing, answer_of, cached, deleted, kept, paid
@@ -37,3 +39,14 @@ async def test_two_documents_erased_at_once_do_not_leave_their_answer_to_each_ot
         await other.commit()
         await asyncio.gather(*erasing)
     assert await kept(in_database, call) is None
+
+
+async def test_connection_that_the_server_has_ended_is_not_used_again(stack_settings: Settings) -> None:
+    url = stack_settings.database_url.get_secret_value()
+    async with open_pool(url, size=3) as pool, await psycopg.AsyncConnection.connect(url, autocommit=True) as other:
+        async with AsyncExitStack() as held:
+            servers = [(await held.enter_async_context(connected(pool))).info.backend_pid for _ in range(3)]
+        for server in servers:
+            await other.execute("SELECT pg_terminate_backend(%s, 5000)", [server])
+        found = [await fetch_one(pool, "SELECT pg_backend_pid() AS server") for _ in range(3)]
+    assert not {row and row["server"] for row in found} & {None, *servers}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
@@ -35,8 +36,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
         max_size=size,
         timeout=_CHECKOUT_SECONDS,
         configure=_in_utc,
-        # A restarted server leaves dead connections in the pool: one round trip finds them.
-        check=AsyncConnectionPool.check_connection,
+        check=_still_open,
         open=False,
     )
     try:
@@ -45,6 +45,18 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
         yield pool
     finally:
         await pool.close()
+
+
+async def _still_open(connection: psycopg.AsyncConnection[DictRow]) -> None:
+    """Raises OperationalError for a connection that a server which is gone, or was restarted, has left in the pool.
+
+    Such a server has said so, or its system has closed the socket: either way there is something to read. From one that
+    is well nothing has come unasked, which is seen without the round trip that asking takes.
+    """
+    unasked = select.poll()
+    unasked.register(connection.fileno(), select.POLLIN)
+    if unasked.poll(0):
+        await AsyncConnectionPool.check_connection(connection)
 
 
 async def _in_utc(connection: psycopg.AsyncConnection[DictRow]) -> None:
