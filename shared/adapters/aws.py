@@ -29,6 +29,8 @@ def client_options(settings: Settings) -> dict[str, Any]:
             read_timeout=_READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": 3},
             signature_version="s3v4",
+            # Names us in the bucket's and AWS's own logs; botocore's own would be put together anew for each request.
+            user_agent="docrelay",
             max_pool_connections=64,
             # An emulator's host name has no room for a bucket in front of it.
             s3={
