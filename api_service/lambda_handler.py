@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from shared.cold_start import importing
+from shared.cold_start import importing, trusting_nobody
 
-with importing():
+with importing(), trusting_nobody():
     from mangum import Mangum
 
     from api_service.app import create_app

@@ -23,10 +23,14 @@ done
 # botocore describes 400 services, and a bundle may have 250 MB.
 find "$bundle/botocore/data" -mindepth 1 -maxdepth 1 -type d \
   ! -name s3 ! -name sqs ! -name dynamodb ! -name secretsmanager ! -name ssm ! -name sts -exec rm -r {} +
-rm -rf "$bundle/bin" "$bundle/pydantic/v1"
-# At every route FastAPI looks for models of pydantic 1, for which it imports all of it. Nobody here has one.
-mkdir "$bundle/pydantic/v1"
-echo "class BaseModel: pass" >"$bundle/pydantic/v1/__init__.py"
+rm -rf "$bundle/bin"
+
+# At every route FastAPI looks for models of pydantic 1, for which it imports all of it. No route has one.
+if [[ -d $bundle/fastapi ]]; then
+  rm -r "$bundle/pydantic/v1"
+  mkdir "$bundle/pydantic/v1"
+  echo "class BaseModel: pass" >"$bundle/pydantic/v1/__init__.py"
+fi
 
 # What nobody has compiled every environment compiles anew when it starts. Unchecked: unpacking may change files' times.
 if interpreter=$("$uv" python find --no-python-downloads "$python" 2>/dev/null); then

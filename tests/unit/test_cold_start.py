@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from shared.cold_start import importing
+from shared.cold_start import importing, trusting_nobody
 
 FILE = "SSL_CERT_FILE"
 
@@ -22,7 +22,7 @@ def test_imports_collect_no_garbage_and_read_no_certificates(
         monkeypatch.delenv(FILE, raising=False)
     else:
         monkeypatch.setenv(FILE, certificates)
-    with suppress(ImportError), importing():
+    with suppress(ImportError), importing(), trusting_nobody():
         assert (gc.isenabled(), os.environ[FILE]) == (False, os.devnull)
         if failing:
             raise ImportError
