@@ -15,6 +15,8 @@ from typing import Any
 from uuid import UUID
 
 ANSWER_KEPT_FOR = timedelta(days=30)
+# More than a year, for a comparison with the year before.
+DAYS_KEPT_FOR = timedelta(days=400)
 
 
 class CallState(StrEnum):

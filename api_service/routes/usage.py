@@ -11,12 +11,11 @@ from api_service.problems import ProblemError, invalid
 from api_service.routes import problems
 from api_service.spending import DayUsageOut, UsageOut, UsageTotal
 from shared.accounts import Role
-from shared.ledger import DayUsage
+from shared.ledger import DAYS_KEPT_FOR, DayUsage
 
 router = APIRouter(prefix="/usage", tags=["usage"])
 
 _DAYS = timedelta(days=30)
-_MAX_DAYS = timedelta(days=400)
 
 
 @router.get("", responses=problems(401, 403, 422, 503))
@@ -32,8 +31,8 @@ async def get_usage(
         raise ProblemError(HTTPStatus.FORBIDDEN, "forbidden", "Only an admin may see what others use.")
     until = until or services.clock().date()
     since = since or until - min(_DAYS, until - date.min)
-    if since > until or until - since > _MAX_DAYS:
-        raise invalid("since", f"Must be at most {_MAX_DAYS.days} days before `until`, and not after it.")
+    if since > until or until - since > DAYS_KEPT_FOR:
+        raise invalid("since", f"Must be at most {DAYS_KEPT_FOR.days} days before `until`, and not after it.")
     owner = None if everybody else caller.user.id
     days = await services.backends.ledger.usage(owner, since=since, until=until)
     items = [DayUsageOut.of(day) for day in days]

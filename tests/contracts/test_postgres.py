@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack
+from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
+import pytest
 
 from shared.adapters.postgres.connection import connected, fetch_one, open_pool
-from shared.bootstrap import Backends
+from shared.bootstrap import Backends, open_backends, upgrade_database
+from shared.errors import BackendUnavailableError
 from shared.settings import Settings
 from tests.contracts.test_call_ledger import analyzing, answer_of, cached, deleted, kept, paid
-from tests.support.builders import NOW
+from tests.support.builders import NOW, new_document
 from tests.support.running import until
 
+IN_A_DATABASE_OF_ITS_OWN = pytest.mark.parametrize("store", ["postgres"])
 WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
@@ -50,3 +54,34 @@ async def test_connection_that_the_server_has_ended_is_not_used_again(stack_sett
             await other.execute("SELECT pg_terminate_backend(%s, 5000)", [server])
         found = [await fetch_one(pool, "SELECT pg_backend_pid() AS server") for _ in range(3)]
     assert not {row and row["server"] for row in found} & {None, *servers}
+
+
+@IN_A_DATABASE_OF_ITS_OWN
+async def test_server_that_only_reads_is_away_for_whoever_writes(own_settings: Settings) -> None:
+    database = own_settings.database_url.get_secret_value()
+    with psycopg.connect(database, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    async with open_backends(own_settings) as reading:
+        for asked in (reading.documents.ping(), reading.documents.insert(new_document())):
+            with pytest.raises(BackendUnavailableError, match="only reads"):
+                await asked
+
+
+@IN_A_DATABASE_OF_ITS_OWN
+async def test_schema_of_a_later_version_is_left_alone(own_settings: Settings) -> None:
+    database = own_settings.database_url.get_secret_value()
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        upgrade_database(own_settings)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+@IN_A_DATABASE_OF_ITS_OWN
+async def test_days_of_more_than_a_year_ago_go(own_backends: Backends) -> None:
+    document = await analyzing(own_backends)
+    call = await paid(own_backends, document)
+    for later, kept_days in ((timedelta(days=399), 1), (timedelta(days=404), 0)):
+        await own_backends.retention.trim(now=NOW + later)
+        days = await own_backends.ledger.usage(document.owner, since=call.day, until=call.day)
+        assert len(days) == kept_days

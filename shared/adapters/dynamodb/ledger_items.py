@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict, fields
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from shared.adapters.dynamodb import items
 from shared.adapters.dynamodb.expressions import Item, Key, Request, Value, expressed, plain
-from shared.ledger import ANSWER_KEPT_FOR, Call, CallState, DayUsage, StoredAnswer
+from shared.ledger import ANSWER_KEPT_FOR, DAYS_KEPT_FOR, Call, CallState, DayUsage, StoredAnswer
 
 SHARDS = 8
 NOBODYS = "attribute_not_exists(#intent_id)"
@@ -18,8 +18,6 @@ NO_ANSWER = dict.fromkeys((*(field.name for field in fields(StoredAnswer)), "doc
 USAGE_COUNTS = tuple(field.name for field in fields(DayUsage) if field.name not in {"day", "model", "profile"})
 _IDS = ("id", "owner", "document_id")
 _TIMES = ("started_at", "until", "ended_at")
-# More than a year, for a comparison with the year before.
-_DAYS_KEPT_FOR = timedelta(days=400)
 
 
 def call_key(call: Call) -> Key:
@@ -125,7 +123,7 @@ def use_values(call: Call) -> dict[str, Value | None]:
 
 
 def day_ttl(call: Call) -> int:
-    return int((call.started_at + _DAYS_KEPT_FOR).timestamp())
+    return int((call.started_at + DAYS_KEPT_FOR).timestamp())
 
 
 def _outlived_at(call: Call) -> int:

@@ -23,6 +23,15 @@ _CHECKOUT_SECONDS = 10.0
 _ANSWER_SECONDS = 20.0
 _OPTIONS = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=10s"
 _LIVENESS = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+ONLY_READS = "PostgreSQL only reads at present, as during a failover."
+# The last is our own option's doing: a process that stood still within a transaction has lost its connection.
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    PoolTimeout,
+    TimeoutError,
+    psycopg.errors.IdleInTransactionSessionTimeout,
+)
 
 
 @asynccontextmanager
@@ -65,14 +74,16 @@ async def _in_utc(connection: psycopg.AsyncConnection[DictRow]) -> None:
 
 
 class translated:  # noqa: N801 - reads as a word in `with translated():`
-    """Turn a lost, refused or silent connection into BackendUnavailableError."""
+    """Turn a lost, refused or silent connection, and a server that only reads, into BackendUnavailableError."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError | PoolTimeout | TimeoutError):
+        if isinstance(error, _AWAY):
             raise BackendUnavailableError("PostgreSQL did not answer.") from error
+        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+            raise BackendUnavailableError(ONLY_READS) from error
         if isinstance(error, psycopg.errors.UndefinedTable):
             raise BackendUnavailableError("PostgreSQL has no schema yet. Run: docrelay db upgrade") from error
 

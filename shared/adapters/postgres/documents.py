@@ -12,7 +12,7 @@ import psycopg
 
 from shared import log
 from shared.adapters.postgres import rows
-from shared.adapters.postgres.connection import Pool, Row, connected, execute, fetch_all, fetch_one
+from shared.adapters.postgres.connection import ONLY_READS, Pool, Row, connected, execute, fetch_all, fetch_one
 from shared.adapters.postgres.idempotency import keep
 from shared.document import CLOCK_SKEW, RESEND_AFTER, TOMBSTONE_KEPT_FOR, Change, Document, HistoryEntry
 from shared.errors import BackendUnavailableError, KeyTakenError, MoveRefusedError
@@ -22,6 +22,7 @@ from shared.ports import Holdings
 
 _log = log.get(__name__)
 
+_PING = "SELECT current_setting('transaction_read_only')::bool AS only_reads, EXISTS (SELECT FROM documents)"
 _INSERT = f"""
 INSERT INTO documents ({rows.SELECTED}) VALUES ({", ".join(f"%({column})s" for column in rows.COLUMNS)})
 ON CONFLICT (id) DO NOTHING
@@ -105,7 +106,9 @@ class PostgresDocumentStore:
         self._pool = pool
 
     async def ping(self) -> None:
-        await fetch_one(self._pool, "SELECT 1 FROM documents LIMIT 1")
+        row = await fetch_one(self._pool, _PING)
+        if row is None or row["only_reads"]:
+            raise BackendUnavailableError(ONLY_READS)
 
     async def insert(self, document: Document) -> bool:
         return await execute(self._pool, _INSERT, rows.document_row(document)) == 1

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared.adapters.postgres.connection import Pool, execute
 from shared.events import FEED_KEPT_FOR
+from shared.ledger import DAYS_KEPT_FOR
 
 # Some feeds and some events of each at a time: their heads are locked until commit, and moves wait for them.
 # An old event behind a younger one stays until that is old too, so what is kept has no hole.
@@ -31,6 +32,8 @@ _EXPIRED = (
     "DELETE FROM idempotency_keys WHERE expires_at <= %(now)s",
     "DELETE FROM refresh_families WHERE expires_at <= %(now)s",
     "DELETE FROM llm_results WHERE expires_at <= %(now)s",
+    "DELETE FROM llm_usage WHERE day < %(first_day)s",
+    "DELETE FROM llm_budgets WHERE day < %(first_day)s",
 )
 
 
@@ -39,6 +42,7 @@ class PostgresRetention:
         self._pool = pool
 
     async def trim(self, *, now: datetime) -> int:
+        first_day = (now - DAYS_KEPT_FOR).date()
         for statement in _EXPIRED:
-            await execute(self._pool, statement, {"now": now})
+            await execute(self._pool, statement, {"now": now, "first_day": first_day})
         return await execute(self._pool, _TRIM, {"before": now - FEED_KEPT_FOR})

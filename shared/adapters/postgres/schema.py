@@ -7,18 +7,26 @@ from pathlib import Path
 import psycopg
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import create_engine, text
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
+from shared import log
 from shared.errors import BackendUnavailableError
+
+_log = log.get(__name__)
 
 # Any constant will do: two upgrades at once must wait for each other.
 _UPGRADE_LOCK = 0x646F6372
 
 
 def upgrade(url: str) -> None:
-    """Bring the database to the newest schema; does nothing when it is there. Raises BackendUnavailableError."""
+    """Bring the database to the newest schema; does nothing when it is there, or is that of a later version.
+
+    Raises BackendUnavailableError.
+    """
     engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -26,6 +34,16 @@ def upgrade(url: str) -> None:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
             config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+            if _is_ours(connection, config):
+                command.upgrade(config, "head")
     except OperationalError as exc:
         raise BackendUnavailableError(f"PostgreSQL did not answer: {str(exc.orig).strip()}") from exc
+
+
+def _is_ours(connection: Connection, config: Config) -> bool:
+    """Whether the schema is one that this version knows. A later one has more than this version uses."""
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    later = set(MigrationContext.configure(connection).get_current_heads()) - known
+    for revision in later:
+        _log.warning("schema.later_version", revision=revision)
+    return not later
