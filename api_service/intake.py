@@ -25,14 +25,12 @@ from shared.errors import (
     MoveRefusedError,
     TooLargeError,
 )
-from shared.filetype import content_type_of
+from shared.filetype import SNIFFED_BYTES, content_type_of
 from shared.idempotency import KEPT_FOR, derived_id, request_hash
 from shared.moves import announce, commit
 from shared.ports import BlobStore, DocumentStore, JobQueue
 
 _log = log.get(__name__)
-
-_SNIFFED_BYTES = 65_536
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,7 +194,7 @@ class Intake:
             owner=owner,
             filename=filename,
             folder="",
-            content_type=content_type_of(filename, part.beginning(_SNIFFED_BYTES)),
+            content_type=content_type_of(filename, part.beginning(SNIFFED_BYTES)),
             size=part.size,
             sha256=part.sha256,
             blob_key=f"{blob_prefix(owner, document_id)}original",

@@ -25,15 +25,13 @@ from docrelay.files import files_in, without_files
 from docrelay.output import show_what_can_be_shown
 from shared.analysis import Analysis
 from shared.errors import AnalysisError, DocumentError, EmptyFileError, IntakeError, LLMTimeoutError, TooLargeError
-from shared.filetype import content_type_of
+from shared.filetype import SNIFFED_BYTES, content_type_of
 from shared.settings import Settings
 from worker_service.analyzers import coverage_of
 from worker_service.analyzers.offline import MAX_CHARS, analysis_of
 from worker_service.extractors import Extraction, NoTextOnPagesError
 from worker_service.ocr import page_reader
 from worker_service.sandbox import Sandbox
-
-_SNIFFED_BYTES = 65_536
 
 
 class UnreadableError(IntakeError):
@@ -207,7 +205,7 @@ def _read(path: Path, *, max_bytes: int) -> tuple[bytes, str]:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size > max_bytes:
                 raise TooLargeError(f"The file has more than {max_bytes} bytes ({max_bytes / 1_048_576:g} MiB).")
-            head = file.read(_SNIFFED_BYTES)
+            head = file.read(SNIFFED_BYTES)
             if not head:
                 raise EmptyFileError
             content_type = content_type_of(path.name, head)

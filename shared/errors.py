@@ -121,8 +121,6 @@ class DocumentError(DocrelayError):
     """The document could not be processed."""
 
     code: ClassVar[str] = "failed"
-    # Whether a later attempt on the same bytes may end differently.
-    retryable: ClassVar[bool] = False
 
 
 class IntakeError(DocumentError):
@@ -225,7 +223,6 @@ class LLMRateLimitedError(AnalysisError):
     """The model's API asks to slow down."""
 
     code = "llm_rate_limited"
-    retryable = True
 
     def __init__(self, message: str | None = None, *, retry_after_seconds: float = 10.0) -> None:
         super().__init__(message)

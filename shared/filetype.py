@@ -21,6 +21,8 @@ BYTE_ORDER_MARKS = {
     b"\xfe\xff": "utf-16",
 }
 
+# How much of a file is looked at, where more of it is there.
+SNIFFED_BYTES = 65_536
 _TYPES = {".pdf": (PDF, "PDF"), ".docx": (DOCX, "DOCX"), ".txt": (TEXT, "text")}
 _BINARY_MAGICS = {
     ZIP_MAGIC: "a zip archive",

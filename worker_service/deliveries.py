@@ -54,7 +54,10 @@ def in_groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
 def owner_of(delivery: Delivery) -> UUID | None:
     """Whose document it probably is, where a group is one of an owner's lanes: `<owner>#<lane>`."""
     owner, _, lane = (delivery.group or "").partition("#")
-    return UUID(owner) if lane else None
+    try:
+        return UUID(owner) if lane else None
+    except ValueError:
+        return None
 
 
 def of_event(event: Mapping[str, Any]) -> dict[str, Delivery]:

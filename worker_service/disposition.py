@@ -76,7 +76,7 @@ def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
     if pause := _pause(error, attempt):
         seconds, reason = pause
         return Retry(after_seconds=seconds, reason=reason, burn_attempt=False)
-    if isinstance(error, DocumentError) and not error.retryable:
+    if isinstance(error, DocumentError):
         return Fail(failure=failure_of(error))
     if attempt >= max_attempts:
         return Fail(failure=failure_of(_exhausted(error, attempt)))

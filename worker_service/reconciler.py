@@ -53,13 +53,15 @@ class Reconciler:
 
     async def clear(self, stopping: asyncio.Event) -> None:
         """Sweep until nothing more is due, or `stopping` is set."""
-        while await self.sweep() == _BATCH and not stopping.is_set():
+        while await self.sweep(stopping) == _BATCH and not stopping.is_set():
             continue
 
-    async def sweep(self) -> int:
-        """Do what is due now; returns how many documents were looked at."""
+    async def sweep(self, stopping: asyncio.Event | None = None) -> int:
+        """Do what is due now, until `stopping` is set; returns how many documents were due."""
         due = await self.documents.due(now=self.clock(), limit=_BATCH)
         for document in due:
+            if stopping is not None and stopping.is_set():
+                break
             try:
                 await self._settle(document)
             except MoveError:

@@ -13,13 +13,13 @@ from botocore.exceptions import ClientError
 
 from shared.adapters.aws import error_code, translated
 from shared.errors import BlobMissingError, TooLargeError
+from shared.filetype import SNIFFED_BYTES
 from shared.ports import BlobFacts, UploadForm
 
 if TYPE_CHECKING:
     from types_aiobotocore_s3 import S3Client
     from types_aiobotocore_s3.type_defs import GetObjectOutputTypeDef
 
-_CHUNK_BYTES = 65_536
 _PIECE_BYTES = 1_048_576
 _MISSING = {"NoSuchKey", "404", "NotFound"}
 _EMPTY = "InvalidRange"
@@ -96,10 +96,12 @@ class S3BlobStore:
                     raise TooLargeError(
                         f"The file has {answer['ContentLength']} bytes. The limit is {max_bytes} bytes."
                     )
-                async for chunk in stream.iter_chunks(_CHUNK_BYTES):
+                async for chunk in stream.iter_chunks(SNIFFED_BYTES):
                     digest.update(chunk)
                     size += len(chunk)
-                    head = head or chunk
+                    # The first chunk may be no more than what the first packet has brought.
+                    if len(head) < SNIFFED_BYTES:
+                        head += chunk
         return BlobFacts(size=size, sha256=digest.hexdigest(), head=head, labels=answer["Metadata"])
 
     async def _open(self, key: str, **options: str) -> GetObjectOutputTypeDef:

@@ -29,5 +29,6 @@ def test_group_names_the_owner_where_owners_have_lanes(
     assert owner_of(delivered(queue._place(message, OWNER)["MessageGroupId"])) == owner
 
 
-def test_queue_without_groups_names_nobody() -> None:
-    assert owner_of(delivered(None)) is None
+@pytest.mark.parametrize("group", [None, "somebody#0"])
+def test_other_groups_name_nobody(group: str | None) -> None:
+    assert owner_of(delivered(group)) is None

@@ -12,7 +12,7 @@ import structlog
 
 from shared.bootstrap import Backends
 from shared.document import Document
-from shared.errors import AnalysisError, ModelRestingError
+from shared.errors import AnalysisError, LLMRateLimitedError, ModelRestingError
 from shared.ledger import CallState
 from tests.support.openai_server import OpenAIServer, ReceivedCall
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
@@ -72,7 +72,7 @@ class Provider:
                 await self.analyzer.analyze(extraction, calls=calls, timeout_seconds=seconds)
             except AnalysisError as exc:
                 self.said.append(str(exc))
-                if not exc.retryable:
+                if not isinstance(exc, LLMRateLimitedError):
                     return exc.code
                 document = await claimed_again(self.backends, document)
             else:

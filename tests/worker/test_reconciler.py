@@ -264,6 +264,17 @@ async def test_tombstone_is_kept_longer_than_any_message_and_then_removed(world:
     assert await world.backends.documents.get(document.id) is None
 
 
+async def test_sweep_that_is_to_end_begins_with_no_other_document(world: World) -> None:
+    document = await world.stored(S.UPLOADED, S.DELETING)
+    world.now += SECOND
+    stopping = asyncio.Event()
+    stopping.set()
+    await world.reconciler().sweep(stopping)
+    assert not (await world.current(document)).entombed
+    assert await world.sweep_after(SECOND) == 1
+    assert (await world.current(document)).entombed
+
+
 async def test_two_sweepers_at_once_do_everything_once(world: World) -> None:
     lost = [await world.stored(*PENDING) for _ in range(5)]
     spent = [await world.stored(*CLAIMED) for _ in range(5)]
