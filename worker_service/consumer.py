@@ -25,7 +25,7 @@ from shared.errors import (
 )
 from shared.ports import Delivery, DocumentStore, MessageSource
 from worker_service.deliveries import in_groups, owner_of, read, settle
-from worker_service.disposition import Ack, Disposition, Fail, Retry, decide, judge
+from worker_service.disposition import Ack, Disposition, Fail, Retry, decide, judge, not_begun
 from worker_service.pipeline import Pipeline
 
 _log = log.get(__name__)
@@ -67,7 +67,11 @@ class Handler:
                     held = await self.pipeline.claim(document)
                     await self._run_leased(held, delivery, deadline=deadline, stop=stop)
             except Exception as exc:  # noqa: BLE001 - the one place where a failure becomes a disposition
-                verdict = decide(exc, attempt=held.attempt if held else 0, max_attempts=self.max_attempts)
+                verdict = (
+                    decide(exc, attempt=held.attempt, max_attempts=self.max_attempts)
+                    if held
+                    else not_begun(exc, receives=delivery.receive_count)
+                )
                 _log_failure(exc)
             recorded = await self._record(verdict or Ack(), held)
             if isinstance(recorded, Retry) and not recorded.burn_attempt and delivery.receive_count >= _MANY_RECEIVES:

@@ -25,8 +25,6 @@ _BACKOFF_SECONDS = 2.0
 _BACKOFF_MAX_SECONDS = 60.0
 # What is away is seldom back at once: five attempts outlast two minutes of it.
 _OUTAGE_GROWTH, _GROWTH = 5.0, 2.0
-# How long a message waits whose document could not be asked for.
-_AWAY_SECONDS = 10.0
 _MAX_DETAIL_CHARS = 1_000
 
 
@@ -72,8 +70,8 @@ def judge(
 
 
 def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
-    """Say what becomes of a message whose work raised `error` at its `attempt`-th claim; 0 is before the first."""
-    if pause := _pause(error, attempt):
+    """Say what becomes of a message whose work raised `error` at its `attempt`-th claim."""
+    if pause := _pause(error):
         seconds, reason = pause
         return Retry(after_seconds=seconds, reason=reason, burn_attempt=False)
     if isinstance(error, DocumentError):
@@ -84,7 +82,13 @@ def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
     return Retry(after_seconds=_backoff_seconds(attempt, growth), reason=type(error).__name__)
 
 
-def _pause(error: Exception, attempt: int) -> tuple[float, str] | None:
+def not_begun(error: Exception, *, receives: int) -> Retry:
+    """Say when a message comes back whose document could not even be claimed, which is no attempt of it."""
+    seconds, reason = _pause(error) or (_backoff_seconds(receives, _OUTAGE_GROWTH), type(error).__name__)
+    return Retry(after_seconds=seconds, reason=reason, burn_attempt=False)
+
+
+def _pause(error: Exception) -> tuple[float, str] | None:
     """For how many seconds, and why, a document waits that is none the worse for it."""
     match error:
         case LLMRateLimitedError() | NotNowError():
@@ -93,8 +97,6 @@ def _pause(error: Exception, attempt: int) -> tuple[float, str] | None:
             return 0, "stopped"
         case MoveError():
             return 1, "moved"
-        case BackendUnavailableError() if not attempt:
-            return _AWAY_SECONDS, type(error).__name__
         case _:
             return None
 

@@ -10,7 +10,7 @@ from shared import errors
 from shared.document import DocumentStatus
 from shared.messages import ProcessMessage
 from tests.support.builders import NOW, lease, move, moves, new_document
-from worker_service.disposition import Ack, Fail, Retry, decide, judge
+from worker_service.disposition import Ack, Fail, Retry, decide, judge, not_begun
 
 S = DocumentStatus
 PENDING = moves(new_document(), S.UPLOADED, S.PENDING)[-1].after
@@ -88,6 +88,12 @@ def test_nobodys_failure_burns_no_attempt(error: Exception) -> None:
     verdict = decide(error, attempt=5, max_attempts=5)
     assert isinstance(verdict, Retry)
     assert not verdict.burn_attempt
+
+
+def test_message_that_nothing_came_of_outlasts_ten_minutes_before_the_queue_gives_up() -> None:
+    verdicts = [not_begun(errors.BackendUnavailableError(), receives=count) for count in range(1, 15)]
+    assert sum(verdict.after_seconds for verdict in verdicts) > 600
+    assert {verdict.burn_attempt for verdict in verdicts} == {False}
 
 
 @pytest.mark.parametrize(
