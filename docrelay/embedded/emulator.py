@@ -15,8 +15,8 @@ from shared.errors import ConfigurationError
 class Emulator(Child):
     """S3, SQS and DynamoDB on `url`; the port stays the same over restarts.
 
-    Objects are on disk as they come. Queues and tables are saved by a graceful stop only: after a kill the queues are
-    gone, and the tables are as they were at the last start.
+    Objects are on disk as they come. Tables are saved by a graceful stop only: after a kill they are as they were at
+    the last start. Queues are new at each start: who makes them sees that, and has every message sent again.
     """
 
     def __init__(self, *, folder: Path, port: int | None = None, log_path: Path | None = None) -> None:
@@ -30,6 +30,9 @@ class Emulator(Child):
             raise ConfigurationError("MiniStack is not installed. Install: pip install 'docrelay[embedded]'")
         for name in ("state", "s3", "tmp"):
             (self.folder / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+        # A graceful stop has saved the queues, by URLs with the port of then: brought back they would be there for
+        # whoever asks whether there is such a queue, and for nobody else.
+        (self.folder / "state" / "sqs.json").unlink(missing_ok=True)
 
     def command(self) -> Sequence[str]:
         return (sys.executable, "-m", "ministack")
@@ -53,9 +56,4 @@ class Emulator(Child):
         }
 
     def is_ready(self) -> bool:
-        ready = self.running and answers(self.port, "/_ministack/health")
-        if ready:
-            # It has been read. Left here, a kill would bring back the queue as it was before this start, and
-            # nobody would notice that the messages since then are lost.
-            (self.folder / "state" / "sqs.json").unlink(missing_ok=True)
-        return ready
+        return self.running and answers(self.port, "/_ministack/health")

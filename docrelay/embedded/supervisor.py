@@ -136,7 +136,7 @@ class Supervisor:
             await backends.documents.expire_leases(worker.instance_id, now=utc_now())
 
     def _end_all(self) -> None:
-        """Services first, then the emulator, which saves its queues, then the database."""
+        """Services first, then the emulator, which saves its tables, then the database."""
         self._say("Stopping ...")
         end(*self._services, grace_seconds=self._grace_seconds)
         for backend in self._backends:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -123,13 +123,17 @@ def test_sigterm_while_starting_leaves_no_process_behind(stack: EmbeddedStack) -
     assert stack.stdout == ""
 
 
-def test_kill_of_everything_loses_no_document(stack: EmbeddedStack) -> None:
+@pytest.mark.parametrize("end", [EmbeddedStack.kill_all, EmbeddedStack.stop])
+def test_documents_go_on_soon_after_the_next_start(
+    end: Callable[[EmbeddedStack], object], stack: EmbeddedStack
+) -> None:
     headers = log_in(stack.start())
-    document = upload(stack, headers)
-    killed = stack.kill_all()
-    eventually(lambda: not any(map(alive, killed)), "all are dead")
-    stack.start()
-    eventually(lambda: status(stack, log_in(stack), document) == "completed", "the document completes")
+    documents = [upload(stack, headers) for _ in range(80)]
+    pids = stack.pids.values()
+    end(stack)
+    eventually(lambda: not any(map(alive, pids)), "all are dead")
+    headers = log_in(stack.start())
+    eventually(lambda: {status(stack, headers, one) for one in documents} == {"completed"}, "all documents complete")
 
 
 def test_children_of_a_killed_supervisor_are_ended_by_the_next_start(stack: EmbeddedStack) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,25 +56,10 @@ def test_object_survives_a_kill(emulator: Emulator, s3: S3Client) -> None:
     assert s3.get_object(Bucket="kept", Key="a/b.txt")["Body"].read() == b"text"
 
 
-def test_queue_survives_a_stop(emulator: Emulator, sqs: SQSClient) -> None:
+@pytest.mark.parametrize("ended", [kill, Emulator.stop])
+def test_queues_are_new_at_each_start(ended: Callable[[Emulator], None], emulator: Emulator, sqs: SQSClient) -> None:
     sqs.create_queue(QueueName="jobs")
-    emulator.stop()
-    emulator.start()
-    assert len(queues(sqs)) == 1
-
-
-def test_queue_is_gone_after_a_kill(emulator: Emulator, sqs: SQSClient) -> None:
-    sqs.create_queue(QueueName="jobs")
-    kill(emulator)
-    emulator.start()
-    assert queues(sqs) == []
-
-
-def test_queue_of_an_earlier_stop_does_not_come_back_after_a_kill(emulator: Emulator, sqs: SQSClient) -> None:
-    sqs.create_queue(QueueName="jobs")
-    emulator.stop()
-    emulator.start()
-    kill(emulator)
+    ended(emulator)
     emulator.start()
     assert queues(sqs) == []
 

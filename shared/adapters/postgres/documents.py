@@ -214,7 +214,7 @@ class PostgresDocumentStore:
         )
 
     async def due(self, *, now: datetime, limit: int) -> list[Document]:
-        query = f"SELECT {rows.SELECTED} FROM documents WHERE due_at <= %(now)s ORDER BY due_at LIMIT %(limit)s"  # noqa: S608
+        query = f"SELECT {rows.SELECTED} FROM documents WHERE due_at <= %(now)s ORDER BY due_at, id LIMIT %(limit)s"  # noqa: S608
         readable = []
         for row in await fetch_all(self._pool, query, {"now": now, "limit": limit}):
             try:
