@@ -108,7 +108,7 @@ class Client:
     """
 
     def __init__(self, base_url: str, *, auth: httpx2.Auth, http: httpx2.AsyncClient | None = None) -> None:
-        self._base_url = f"{base_url.rstrip('/')}/api/v1"
+        self.base_url = base_url.rstrip("/")
         self._auth = auth
         self._http = http or httpx2.AsyncClient()
         self._owned = http is None
@@ -171,7 +171,7 @@ class Client:
 
     async def health(self, name: str) -> JSON:
         """`livez`, `readyz` or `version`, which ask for no token."""
-        answer = await self._http.get(f"{self._base_url.removesuffix('/api/v1')}/{name}", timeout=_TIMEOUT)
+        answer = await self._http.get(f"{self.base_url}/{name}", timeout=_TIMEOUT)
         await require_success(answer)
         return content(answer, "version" if name == "version" else "status")
 
@@ -205,7 +205,7 @@ class Client:
     def _stream(self, query: Mapping[str, str], cursor: str | None) -> Any:
         return self._http.stream(
             "GET",
-            f"{self._base_url}/documents/stream",
+            f"{self.base_url}/api/v1/documents/stream",
             params=query,
             headers={"Last-Event-ID": cursor} if cursor else {},
             auth=self._auth,
@@ -218,7 +218,7 @@ class Client:
     async def _request(self, method: str, path: str, **given: Any) -> httpx2.Response:
         for _ in range(_PATIENT_TRIES):
             answer = await self._http.request(
-                method, f"{self._base_url}{path}", auth=self._auth, timeout=_TIMEOUT, **given
+                method, f"{self.base_url}/api/v1{path}", auth=self._auth, timeout=_TIMEOUT, **given
             )
             if answer.status_code != httpx2.codes.TOO_MANY_REQUESTS:
                 break

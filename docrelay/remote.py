@@ -142,7 +142,7 @@ async def doctor(client: Client, *, as_json: bool) -> bool:
         typer.echo(json.dumps({"verdict": verdict, "detail": detail}) if as_json else f"{verdict:<7} {detail}")
 
     served, own = (await client.health("version"))["version"], version("docrelay")
-    found("ok", f"the server answers, version {served}")
+    found("ok", f"{client.base_url} answers, version {served}")
     if served != own:
         found("note", f"this is version {own}")
     found("ok", f"logged in as {(await client.me())['username']}")

@@ -23,23 +23,22 @@ class Access:
 
 
 def find_access(settings: Settings, base_url: str | None) -> Access:
-    """Where `docrelay login` has been to, else name and password of the settings, else the stack in DOCRELAY_HOME.
+    """The server that is asked for, else the stack in DOCRELAY_HOME, else where `docrelay login` has been to.
 
-    Another base URL than theirs leaves the log-in aside, and the stack's user. Raises ConfigurationError when there is
-    nobody.
+    There it is the kept log-in, else name and password of the settings, else the stack's user. Raises
+    ConfigurationError when there is nobody.
     """
-    asked = base_url.rstrip("/") if base_url else None
-    kept = _read(_login_file())
-    if kept and asked in {None, kept.get("base_url")}:
-        return Access(base_url=kept["base_url"], auth=KeptLogin(recall=_recall, keep=_keep))
-    stack = _read(settings.home / "credentials.json") or {}
-    url = asked or stack.get("base_url") or f"http://127.0.0.1:{settings.port}"
+    kept, stack = _read(_login_file()) or {}, _read(settings.home / "credentials.json") or {}
+    known = stack.get("base_url") or kept.get("base_url")
+    url = base_url.rstrip("/") if base_url else known or f"http://127.0.0.1:{settings.port}"
+    if kept.get("base_url") == url:
+        return Access(base_url=url, auth=KeptLogin(recall=_recall, keep=_keep))
     if settings.username and settings.password:
         return Access(base_url=url, auth=Login(settings.username, settings.password.get_secret_value()))
     # Any other server would be told the password of the stack's admin.
-    if not stack or asked not in {None, stack.get("base_url")}:
-        raise ConfigurationError(f"Nobody is logged in to {url}. Run: docrelay login --base-url {url}")
-    return Access(base_url=url, auth=Login(stack["username"], stack["password"]))
+    if stack.get("base_url") == url:
+        return Access(base_url=url, auth=Login(stack["username"], stack["password"]))
+    raise ConfigurationError(f"Nobody is logged in to {url}. Run: docrelay login --base-url {url}")
 
 
 def stack_access(settings: Settings) -> Access | None:

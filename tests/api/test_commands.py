@@ -80,6 +80,10 @@ async def test_user_of_the_embedded_stack_or_of_the_settings_is_used(
     credentials.write_text(json.dumps({"base_url": api, "username": name, "password": PASSWORD}))
     assert await nobody.lines("list") == []
     assert await nobody.lines("list", "--base-url", f"{api}/") == []
+    # A log-in to another server is for elsewhere.
+    nobody.keep(base_url="http://127.0.0.1:1", access_token="other", refresh_token="other")
+    assert await nobody.lines("list") == []
+    nobody.login.unlink()
     credentials.unlink()
     monkeypatch.setenv("DOCRELAY_USERNAME", name)
     monkeypatch.setenv("DOCRELAY_PASSWORD", PASSWORD)
