@@ -61,7 +61,7 @@ def content_type_of(filename: str, head: bytes) -> str:
     """
     content_type, kind = _named(filename)
     if not _agrees(content_type, head):
-        raise UnsupportedTypeError(f"The name says {kind}, but the content {_seen(head)}.")
+        raise UnsupportedTypeError(f"The name says {kind}, but the content {_seen(head, content_type)}.")
     return content_type
 
 
@@ -104,7 +104,7 @@ def _is_binary(head: bytes) -> bool:
     return b"\x00" in head and utf16_without_mark(head) is None
 
 
-def _seen(head: bytes) -> str:
+def _seen(head: bytes, content_type: str) -> str:
     for magic, thing in _BINARY_MAGICS.items():
         if head.startswith(magic):
             return f"starts like {thing}"
@@ -113,4 +113,6 @@ def _seen(head: bytes) -> str:
     # Two letters may open a text as well; a program has zero bytes.
     if head.startswith(b"MZ") and b"\x00" in head:
         return "starts like a Windows program"
-    return "has zero bytes, which text has not" if b"\x00" in head else "does not start like one"
+    if content_type == TEXT and b"\x00" in head:
+        return "has zero bytes, which text has not"
+    return "does not start like one"

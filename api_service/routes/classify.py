@@ -68,8 +68,8 @@ async def classify_folder(
 ) -> FolderClassifyOut:
     """Start such a run for each document of a folder and its subfolders, newest first.
 
-    Asking again starts nothing twice; with `force` it classifies anew what has ended meanwhile. A folder of somebody
-    else is like an empty one.
+    Asking again starts nothing twice but what has failed; with `force` it classifies anew what has ended meanwhile. A
+    folder of somebody else is like an empty one.
     """
     wanted = await read_body(request, ClassifyIn, max_bytes=MAX_BODY_BYTES)
     where = ListFilter(folder=folder or None)

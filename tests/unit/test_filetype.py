@@ -57,6 +57,7 @@ def test_other_extensions_are_refused(filename: str) -> None:
         ("a.docx", b"plain", "The name says DOCX, but the content does not start like one."),
         ("a.txt", PNG, "The name says text, but the content starts like a PNG image."),
         ("a.txt", bytes(9), "The name says text, but the content has zero bytes, which text has not."),
+        ("a.pdf", bytes(9), "The name says PDF, but the content does not start like one."),
     ],
 )
 def test_refusal_says_what_the_content_looks_like(filename: str, content: bytes, message: str) -> None:
