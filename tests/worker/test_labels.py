@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,6 +20,15 @@ from worker_service.analyzers.offline import OfflineAnalyzer
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.extractors import Extraction
 
+DOCUMENTATION = (Path(__file__).parents[2] / "docs" / "analysis.md").read_text()
+ANGRY = (
+    "Dear Sir or Madam, the kettle that I bought from you in May arrived broken. Your hotline was rude and useless, "
+    "and I have waited for an hour twice. I am very unhappy and want my money back. Please refund 39.99 pounds."
+)
+TOOL = (
+    "The toolkit detects and extracts metadata and structured text content from various documents. Text content and "
+    "metadata of each format are found by a parser of its own."
+)
 LABELS = [Label(name="Shipping notice", description="Says that goods have left."), Label(name="Complaint")]
 
 
@@ -176,6 +187,48 @@ class TestOffline:
         assert found.label == label
         assert found.labels == ("Invoice", "maintenance", "Events", "Tri\u3164ps")
         assert (found.usage.calls, found.analyzer.name) == (0, "offline")
+
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            ("The machine came down near Recife. The crew had trained in Recife.", "recipe"),
+            ("Simple is better than complex. Complex is better than complicated.", "complaint"),
+            ("The exam takes place in the legacy building.", "legal"),
+            ("The contrast of the slides should be high.", "contract"),
+            ("Polish students may bring a dictionary.", "policy"),
+            ("The market was closed.", "marketing"),
+        ],
+    )
+    async def test_words_that_begin_alike_are_not_one(self, backends: Backends, text: str, name: str) -> None:
+        found = await classified(OfflineAnalyzer(), backends, Extraction(text=text), [Label(name=name)])
+        assert found.label is None
+
+    @pytest.mark.parametrize(
+        ("text", "name"),
+        [
+            ("Both parties were told of the recipes in the kitchen.", "recipe"),
+            ("The policies of the house are on the wall of the kitchen.", "policy"),
+            ("We had no building of our own, and the buildings nearby were full.", "Buildings"),
+            ("Die Verträge der Stadt mit den Vereinen sind in der Kanzlei zu finden.", "Vertrag"),
+            ("Les réclamations des habitants sont lues par le maire de la ville.", "Réclamation"),
+            ("Las recetas de la abuela se conservan en la cocina de la casa.", "Receta"),
+        ],
+    )
+    async def test_words_are_found_under_other_endings(self, backends: Backends, text: str, name: str) -> None:
+        found = await classified(OfflineAnalyzer(), backends, Extraction(text=text), [Label(name=name)])
+        assert found.label == name
+
+    async def test_one_word_of_a_description_is_too_little(self, backends: Backends) -> None:
+        text = "The tool finds the content of a file. Text content, and content of tables."
+        labels = [Label(name="complaint", description="Somebody is not content.")]
+        assert (await classified(OfflineAnalyzer(), backends, Extraction(text=text), labels)).label is None
+
+    async def test_example_of_the_documentation_labels_a_complaint(self, backends: Backends) -> None:
+        line = next(line for line in DOCUMENTATION.splitlines() if "/{id}/classify " in line)
+        given = json.loads(line[line.index("{", line.index("classify")) :])["labels"]
+        labels = [*(Label.model_validate(one) for one in given), Label(name="other")]
+        found = [await classified(OfflineAnalyzer(), backends, Extraction(text=text), labels) for text in (ANGRY, TOOL)]
+        assert [each.label for each in found] == ["complaint", "other"]
 
     async def test_kind_of_document_is_known_by_other_forms_of_its_name(self, backends: Backends) -> None:
         bill = Extraction(text="Bill to: Ada. Balance due within 14 days, net of VAT.")

@@ -24,7 +24,7 @@ from worker_service.calls import Calls
 from worker_service.extractors import Extraction
 
 # Raise it with any change that changes an answer.
-MODEL = "offline-3"
+MODEL = "offline-4"
 # A few seconds of one thread, which a stop has to wait for. The coverage receipt tells when it was not enough.
 MAX_CHARS = 1_000_000
 
