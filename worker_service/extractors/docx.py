@@ -71,6 +71,7 @@ def extract(data: bytes) -> Extraction:
         author=label(about.get(_AUTHOR)),
         created=iso_date(about.get(_CREATED)),
         hidden_chars=hidden_chars,
+        lines_are_whole=True,
     )
 
 

@@ -57,7 +57,9 @@ class OfflineAnalyzer:
     ) -> Report:
         try:
             async with asyncio.timeout(timeout_seconds):
-                analysis = await asyncio.to_thread(analysis_of, extraction.text[:MAX_CHARS])
+                analysis = await asyncio.to_thread(
+                    analysis_of, extraction.text[:MAX_CHARS], lines_are_whole=extraction.lines_are_whole
+                )
         except TimeoutError:
             raise LLMTimeoutError("The analysis took longer than allowed.") from None
         coverage = coverage_of(extraction, chars_analyzed=min(len(extraction.text), MAX_CHARS))
@@ -88,9 +90,9 @@ class OfflineAnalyzer:
         )
 
 
-def analysis_of(text: str) -> Analysis:
+def analysis_of(text: str, *, lines_are_whole: bool = False) -> Analysis:
     language = language_of(text)
-    sentences = sentences_of(text, language=language)
+    sentences = sentences_of(text, language=language, lines_are_whole=lines_are_whole)
     kind = classify(text)
     topics = topics_of(sentences, language=language)
     return Analysis(

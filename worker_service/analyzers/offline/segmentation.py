@@ -1,14 +1,14 @@
 """From extracted text to sentences, without page furniture. It knows no ranking and no cues.
 
-A PDF has one line per printed line: lines are joined where only the page's width broke them, and every join is white
-space, so each sentence is a substring of the text once white space is folded.
+A PDF has one line per printed line: lines are joined where only the page's width broke them, unless they are whole.
+Every join is white space, so each sentence is a substring of the text once white space is folded.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import sentencex
@@ -30,6 +30,9 @@ _MARKUP = re.compile(r"<[^<>]*>|[<>{}|=]")
 _NUMBER = re.compile(r"\d{1,2}[.)]")
 _DIGITS = re.compile(r"\d+")
 
+# Whether a block goes on: in its last line, the following one, the width of a full line, a blank line between them.
+_Continues = Callable[[str, str, float, bool], bool]
+
 # Longer ones are cut: sentencex is quadratic in unbalanced quotes, and no reader wants a longer sentence.
 _MAX_BLOCK_CHARS = 4_000
 _MAX_SENTENCE_CHARS = 1_000
@@ -44,14 +47,18 @@ class Sentence:
     bullet: str = ""
 
 
-def sentences_of(text: str, *, language: str) -> list[Sentence]:
+def sentences_of(text: str, *, language: str, lines_are_whole: bool = False) -> list[Sentence]:
     """Of a text that is all markup or data, such as a page of HTML, the sentences are what stands between the signs."""
-    found = _all_of(text, language)
-    return found if any(is_readable(each.text) for each in found) else _all_of(_MARKUP.sub("\n", text), language)
+    continues = _goes_on if lines_are_whole else _continues
+    found = _all_of(text, language, continues)
+    if any(is_readable(each.text) for each in found):
+        return found
+    return _all_of(_MARKUP.sub("\n", text), language, continues)
 
 
-def _all_of(text: str, language: str) -> list[Sentence]:
-    return [each for number, block in enumerate(_blocks(_lines(text))) for each in _sentences(block, number, language)]
+def _all_of(text: str, language: str, continues: _Continues) -> list[Sentence]:
+    blocks = enumerate(_blocks(_lines(text), continues))
+    return [each for number, block in blocks for each in _sentences(block, number, language)]
 
 
 def _sentences(block: str, number: int, language: str) -> Iterator[Sentence]:
@@ -101,7 +108,7 @@ def _is_furniture(line: str, repeated: set[str]) -> bool:
     return bool(line) and (_DIGITS.sub("0", line) in repeated or _PAGE_NUMBER.fullmatch(line) is not None)
 
 
-def _blocks(lines: list[str | None]) -> Iterator[str]:
+def _blocks(lines: list[str | None], continues: _Continues) -> Iterator[str]:
     width = _width(lines)
     block: list[str] = []
     blank = False
@@ -109,7 +116,7 @@ def _blocks(lines: list[str | None]) -> Iterator[str]:
         if line == "":
             blank = True
             continue
-        if block and (line is None or not _continues(block[-1], line, width=width, blank=blank)):
+        if block and (line is None or not continues(block[-1], line, width, blank)):
             yield " ".join(block)
             block = []
         if line:
@@ -125,7 +132,7 @@ def _width(lines: list[str | None]) -> float:
     return max(40.0, lengths[len(lengths) * 9 // 10]) if lengths else 40.0
 
 
-def _continues(line: str, following: str, *, width: float, blank: bool) -> bool:
+def _continues(line: str, following: str, width: float, blank: bool) -> bool:
     if _BULLET.match(following) or is_table_row(line) or is_table_row(following):
         return False
     if following[0].islower():
@@ -139,6 +146,11 @@ def _continues(line: str, following: str, *, width: float, blank: bool) -> bool:
     # Had its first word fitted, only a writer and not the page's width would have started a new line.
     fits = len(line) + 1 + len(following.split(" ", 1)[0]) <= 0.8 * width
     return not fits
+
+
+def _goes_on(line: str, following: str, width: float, blank: bool) -> bool:  # noqa: ARG001
+    """Whether a sentence does in the next of two whole lines, as in a file that something else was converted to."""
+    return following[0].islower() and bool(_UNFINISHED.search(line)) and not _BULLET.match(following)
 
 
 def _is_heading(line: str, width: float) -> bool:
