@@ -76,6 +76,31 @@ def test_done_work_in_a_list_is_left_out_and_does_not_end_it() -> None:
     assert [item.owner for item in analysis_of(text).action_items] == ["Anna", "Carla"]
 
 
+@pytest.mark.parametrize("bullets", [["-"] * 5, ["1.", "2.", "3.", "4.", "5."]])
+def test_item_that_is_not_understood_does_not_end_a_list(bullets: list[str]) -> None:
+    lines = ["Send the budget. It is late.", "価格表を送る", "Call Bob", "Roof", "Minutes to Ms Berg (Anna)"]
+    listed = "\n".join(f"{bullet} {line}" for bullet, line in zip(bullets, lines, strict=True))
+    items = analysis_of(f"Board of the club\n\nAction items\n{listed}\n\nThanks\n\n- Tea for nine people").action_items
+    assert [(item.text, item.owner) for item in items] == [
+        ("Send the budget.", None),
+        ("Call Bob", None),
+        ("Minutes to Ms Berg (Anna)", "Anna"),
+    ]
+
+
+def test_list_without_bullets_goes_on_with_a_name_and_its_task() -> None:
+    text = (
+        "Action items\nSend the budget\nLuis Ortega: invite the press\nPay the rent\nRoom: four\nPay attention to fire"
+    )
+    assert [item.text for item in analysis_of(text, lines_are_whole=True).action_items] == text.splitlines()[1:4]
+
+
+@pytest.mark.parametrize(("first", "second"), [("3. Action items", "4. Room"), ("## Action items", "## Room")])
+def test_next_heading_ends_a_list(first: str, second: str) -> None:
+    text = f"{first}\n- Send the budget to Anna\n{second}\n- Number four on the left"
+    assert [item.text for item in analysis_of(text).action_items] == ["Send the budget to Anna"]
+
+
 def test_details_on_lines_of_their_own_belong_to_the_item_above() -> None:
     item = only_action("Action: renew the lease\nOwner: Priya Nair\nDue: 30 June 2026")
     assert (item.text, item.owner, item.due) == ("renew the lease", "Priya Nair", "30 June 2026")

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from shared.analysis import ActionItem
 from worker_service.analyzers.offline.dates import due_in
-from worker_service.analyzers.offline.owners import TASK_VERBS, owner_in, subject_of
+from worker_service.analyzers.offline.owners import TASK_VERBS, is_given_out, owner_in, subject_of
 from worker_service.analyzers.offline.segmentation import Sentence, is_readable
 
 _MAX_ITEMS = 20
@@ -64,7 +64,7 @@ def action_items_of(sentences: Iterable[Sentence], *, label: str) -> list[Action
     """Return up to twenty items in document order. `label` is the kind of document, as the classification has it."""
     found: list[ActionItem] = []
     heading: Sentence | None = None
-    block = 0
+    block = last = 0
     for sentence in sentences:
         if _DONE_BOX.match(sentence.bullet) or (heading and sentence.bullet in _DONE_IN_A_LIST):
             continue
@@ -76,17 +76,29 @@ def action_items_of(sentences: Iterable[Sentence], *, label: str) -> list[Action
         elif item := _item(sentence, listed=listed, label=label):
             found.append(item)
             block = sentence.block
-        elif heading and sentence.block > heading.block + 1:
+        elif heading and _ends_list(sentence, heading, last=last):
             heading = None
+        last = sentence.block if sentence.bullet else last
     return list({item.text: item for item in found}.values())[:_MAX_ITEMS]
 
 
 def _belongs(sentence: Sentence, heading: Sentence) -> bool:
-    """Whether it is an item under the heading and not the next numbered heading."""
+    """Whether it is an item under the heading and not the next heading."""
     if sentence.bullet:
-        both_numbered = sentence.bullet[0].isdigit() and heading.bullet[:1].isdigit()
-        return len(sentence.text.split()) > 2 and not both_numbered
-    return bool(_IMPERATIVE.match(sentence.text) or subject_of(sentence.text))
+        is_item = len(sentence.text.split()) > 2 or _IMPERATIVE.match(sentence.text)
+        return bool(is_item) and not _is_next_heading(sentence, heading)
+    return bool(_IMPERATIVE.match(sentence.text) or subject_of(sentence.text) or is_given_out(sentence.text))
+
+
+def _ends_list(sentence: Sentence, heading: Sentence, *, last: int) -> bool:
+    """Whether what is no item ends the list: no bullet that is not understood does, nor more words below the `last`."""
+    if sentence.bullet:
+        return _is_next_heading(sentence, heading)
+    return sentence.block > heading.block + 1 and sentence.block != last
+
+
+def _is_next_heading(sentence: Sentence, heading: Sentence) -> bool:
+    return sentence.bullet[0] == "#" or (sentence.bullet[0].isdigit() and heading.bullet[:1].isdigit())
 
 
 def _item(sentence: Sentence, *, listed: bool, label: str) -> ActionItem | None:

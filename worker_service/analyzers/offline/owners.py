@@ -48,6 +48,7 @@ _AGENT = re.compile(
     rf"\b(?:by|durch|par)\s+{_ANYBODY}(?=\s+(?:by|before|until|no|within|bis|avant|d'ici|au)\b|[.,;)]|$)"
 )
 _LISTED = re.compile(rf"{_ANYBODY}\s*(?::|\s[\u2013—-])\s|(?P<person>{_PERSON})\s+[a-zà-ÿ]")
+_GIVEN_OUT = re.compile(rf"{_ANYBODY}\s*:\s+(?i:{TASK_VERBS})")
 _HANDLE = re.compile(r"@(?P<owner>[\w.-]*\w)")
 _APPENDED = re.compile(rf"[(\[]{_ANYBODY}(?:\s*[,;:/][^)\]]*)?[)\]]\s*\.?$")
 _DASHED = re.compile(rf"\s[\u2013—-]\s+{_ANYBODY}(?:\s*[,;/].*)?$")
@@ -82,6 +83,12 @@ def subject_of(text: str) -> re.Match[str] | None:
     plain = text.replace("\u2019", "'")
     found = None if _PASSIVE.search(plain) else _SUBJECT.match(plain)
     return None if found is None or _misread(found) else found
+
+
+def is_given_out(text: str) -> bool:
+    """Whether it is a task behind a name and a colon."""
+    found = _GIVEN_OUT.match(text.replace("\u2019", "'"))
+    return found is not None and not _misread(found)
 
 
 def _misread(match: re.Match[str]) -> bool:
