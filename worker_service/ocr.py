@@ -134,7 +134,10 @@ def _with_pages(found: Extraction, read: dict[int, str]) -> Extraction:
         text="\n\n".join(page for page in pages if page),
         page_chars=tuple(map(len, pages)),
         ocr_pages=tuple(index + 1 for index in sorted(read) if read[index]),
-        unread_pages=tuple(number for number in found.unread_pages if number - 1 not in read),
+        # The picture of a damaged page shows no more of it than its text did.
+        unread_pages=tuple(
+            number for number in found.unread_pages if number - 1 not in read or number in found.damaged_pages
+        ),
     )
 
 

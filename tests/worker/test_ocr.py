@@ -111,6 +111,12 @@ async def test_page_on_which_the_engine_finds_nothing_is_read(ocr: Callable[...,
     assert (extraction.text, extraction.pages_ocr, extraction.unread_pages) == ("Hello", 0, ())
 
 
+async def test_damaged_page_stays_unread_whatever_its_picture_shows(ocr: Callable[..., Reading]) -> None:
+    damaged = stream(b"x\x9c" + b"\xff" * 99, b"/Filter /FlateDecode")
+    extraction = await ocr("cat > /dev/null").extract(pages_of(damaged, stream(HELLO)), PDF)
+    assert (extraction.text, extraction.pages_ocr, extraction.unread_pages) == ("Hello", 0, (1,))
+
+
 async def test_engine_that_never_ends_is_ended_at_the_time_limit(ocr: Callable[..., Reading]) -> None:
     extraction = await ocr("sleep 1000", seconds=1).extract(pages_of(stream(HELLO), SCAN), PDF)
     assert (extraction.text, extraction.pages_ocr) == ("Hello", 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import pytest
 
 from shared.errors import NoTextError
@@ -35,6 +37,49 @@ def test_page_with_text_is_read_whatever_else_it_shows() -> None:
 def test_page_that_cannot_be_loaded_is_unread() -> None:
     tree = b"<< /Type /Pages /Kids [4 0 R 6 0 R] /Count 2 >>"
     assert pdf.extract(one_page(pages=tree, more=(b"(no page)",))).unread_pages == (2,)
+
+
+WORDS = b"".join(b"BT /F1 12 Tf 72 %d Td (line %d of the page) Tj ET " % (700 - row, row * 7919) for row in range(200))
+
+
+def with_damage(content: bytes, entries: bytes = b"") -> bytes:
+    """Return a packed stream whose second half is not what was packed."""
+    data = zlib.compress(content)
+    half = len(data) // 2
+    return stream(data[:half] + data[:half], entries + b"/Filter /FlateDecode")
+
+
+def test_page_whose_content_ends_in_damage_is_read_in_part() -> None:
+    whole = stream(zlib.compress(WORDS), b"/Filter /FlateDecode")
+    extraction = pdf.extract(pages_of(whole, with_damage(WORDS), whole))
+    assert (extraction.unread_pages, coverage_of(extraction, chars_analyzed=9_999).verdict) == ((2,), "partial")
+    assert extraction.page_chars is not None
+    assert 0 < extraction.page_chars[1] < extraction.page_chars[0]
+
+
+def test_damage_of_a_form_is_damage_of_its_page() -> None:
+    entries = b"/Type /XObject /Subtype /Form /BBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> "
+    assert pdf.extract(with_form(with_damage(WORDS, entries), content=HELLO + b"/X Do")).unread_pages == (1,)
+
+
+@pytest.mark.parametrize("cut", [1, 4])
+def test_wrong_or_missing_check_sum_is_no_damage(cut: int) -> None:
+    content = stream(zlib.compress(WORDS)[:-cut] + bytes(cut % 4), b"/Filter /FlateDecode")
+    assert pdf.extract(pages_of(content)).unread_pages == ()
+
+
+def test_nothing_that_is_said_to_be_packed_is_no_damage() -> None:
+    assert pdf.extract(pages_of(READ, stream(b"", b"/Filter /FlateDecode"))).unread_pages == ()
+
+
+def test_damage_that_no_page_shows_is_none() -> None:
+    assert pdf.extract(one_page(more=[with_damage(WORDS)])).unread_pages == ()
+
+
+def test_damaged_page_without_text_is_not_told_to_use_ocr() -> None:
+    nothing = stream(b"x\x9c" + b"\xff" * 99, b"/Filter /FlateDecode")
+    with pytest.raises(NoTextError, match="blank, or damaged"):
+        pdf.extract(pages_of(nothing))
 
 
 @pytest.mark.parametrize("content", [b"", SPACE])

@@ -24,8 +24,9 @@ class Extraction:
     `page_chars` holds the number of characters that each page gave, in page order; None for a type without pages.
     `hidden_chars` were found but are not part of `text`: no reader of the page sees them. `ocr_pages` are the numbers,
     from 1, of the pages that were read from their picture, `unread_pages` those of the pages that show something which
-    nobody has read. With `lines_are_whole` the writer ended each line; else the width of a page may have broken it.
-    `encoding_confidence`, up to 1, is how sure the encoding of a plain text is.
+    nobody has read, with the `damaged_pages`, whose text, if there is any, may be a part. With `lines_are_whole` the
+    writer ended each line; else the width of a page may have broken it. `encoding_confidence`, up to 1, is how sure the
+    encoding of a plain text is.
     """
 
     text: str
@@ -36,6 +37,7 @@ class Extraction:
     hidden_chars: int = 0
     ocr_pages: tuple[int, ...] = ()
     unread_pages: tuple[int, ...] = ()
+    damaged_pages: tuple[int, ...] = ()
     lines_are_whole: bool = False
     encoding: str | None = None
     encoding_confidence: float | None = None

@@ -12,6 +12,7 @@ import pypdfium2.raw as pdfium_c
 from shared.errors import BombError, CorruptError, EncryptedError, NoTextError
 from worker_service.extractors import Extraction, NoTextOnPagesError
 from worker_service.extractors.metadata import label, pdf_date
+from worker_service.extractors.pdf_damage import damaged_pages
 from worker_service.extractors.pdf_page import Page, clean, read
 
 _LOCKED = {
@@ -58,14 +59,15 @@ def _extraction_of(contents: _Contents) -> Extraction:
         author=label(contents.about.get("Author")),
         created=pdf_date(contents.about.get("CreationDate")),
         hidden_chars=sum(page.hidden_chars for page in contents.pages),
-        unread_pages=tuple(number for number, page in enumerate(contents.pages, 1) if page.unread),
+        unread_pages=tuple(number for number, page in enumerate(contents.pages, 1) if page.unread or page.damaged),
+        damaged_pages=tuple(number for number, page in enumerate(contents.pages, 1) if page.damaged),
     )
 
 
 def _why_no_text(found: Extraction) -> str:
     if found.hidden_chars:
         return f"The PDF has pages ({found.pages}), but all of its text ({found.hidden_chars} characters) is hidden."
-    if not found.unread_pages:
+    if found.unread_pages == found.damaged_pages:
         return f"The PDF has pages ({found.pages}), but there is nothing to read on them: they are blank, or damaged."
     return (
         f"The PDF has pages ({found.pages}) but no text. Scanned pages need OCR: install Tesseract "
@@ -87,7 +89,11 @@ def _read_with_pdfium(data: bytes) -> _Contents:
         pdf.close()
     if pages and all(page is None for page in pages):
         raise pdfium.PdfiumError("No page could be loaded.")
-    return _Contents(pages=[page or Page(text="", unread=True) for page in pages], about=about)
+    damaged = damaged_pages(data)
+    read_or_not = (page or Page(text="", unread=True) for page in pages)
+    return _Contents(
+        pages=[replace(page, damaged=number in damaged) for number, page in enumerate(read_or_not, 1)], about=about
+    )
 
 
 def _metadata(pdf: pdfium.PdfDocument, key: str) -> str:

@@ -1,4 +1,4 @@
-"""What pypdf can read of a PDF that PDFium cannot open. Slow, and imported only for such a file."""
+"""What pypdf can read of a PDF that PDFium cannot open, or only in part. Slow, and imported only for such a file."""
 
 from __future__ import annotations
 
@@ -6,8 +6,11 @@ import io
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import cast
 
 from pypdf import PageObject, PdfReader, errors
+from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject
 
 from shared.errors import BombError, CorruptError, EncryptedError
 
@@ -45,6 +48,26 @@ def read(data: bytes, stated: Iterable[str]) -> tuple[list[str], Mapping[str, st
     if pages and all(page is None for page in pages):
         raise CorruptError
     return [page or "" for page in pages], about
+
+
+def streams_of_pages(data: bytes) -> list[set[int]]:
+    """Return the numbers of the objects with each page's content and forms; nothing for a damaged page or file."""
+    try:
+        return [_streams_of(page) for page in PdfReader(io.BytesIO(data)).pages]
+    except _DAMAGE:
+        return []
+
+
+def _streams_of(page: PageObject) -> set[int]:
+    found: list[object] = []
+    with suppress(*_DAMAGE):
+        contents = page.raw_get("/Contents")
+        whole = contents.get_object()
+        found += whole if isinstance(whole, ArrayObject) else [contents]
+    with suppress(*_DAMAGE):
+        forms = cast("DictionaryObject", page["/Resources"])["/XObject"].get_object()
+        found += map(cast("DictionaryObject", forms).raw_get, cast("DictionaryObject", forms))
+    return {each.idnum for each in found if isinstance(each, IndirectObject)}
 
 
 def _text_of(page: PageObject) -> str | None:

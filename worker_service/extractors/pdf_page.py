@@ -27,6 +27,7 @@ class Page:
     text: str
     hidden_chars: int = 0
     unread: bool = False
+    damaged: bool = False
 
 
 def read(pdf: pdfium.PdfDocument, index: int) -> Page | None:
