@@ -36,6 +36,10 @@ def only_action(text: str) -> ActionItem:
         ("Der Mieter hat die Wohnung innerhalb von 14 Tagen zu räumen.", "Der Mieter", "innerhalb von 14 Tagen"),
         ("M. Martin doit transmettre le rapport au plus tard le 30 juin.", "M. Martin", "30 juin"),
         ("Veuillez nous envoyer le contrat signé avant le 12 mars 2026.", None, "12 mars 2026"),
+        ("Please send your abstract to anna@example.org by 3 May 2026.", None, "3 May 2026"),
+        ("Please register at https://example.org/register before 10 May 2026.", None, "10 May 2026"),
+        ("Ben must upload the slides to www.example.org by Friday.", "Ben", "Friday"),
+        ("Please pay 120 EUR (= 100 EUR + VAT) by 20 May 2026.", None, "20 May 2026"),
         ("À faire : réserver la salle pour lundi prochain", None, "lundi prochain"),
     ],
 )
@@ -53,6 +57,7 @@ def test_action_item_has_its_owner_and_due_date(text: str, owner: str | None, du
         "The report was sent before 12 March 2024.",
         "Demand will grow by the end of the year.",
         "- [x] Order the laptops",
+        "The library opens again. Please send {{ name }} by Friday.",
         "☒ Please order the laptops by Friday.",
         "Bitte beachten Sie unsere Öffnungszeiten.",
         "Veuillez agréer, Madame, l'expression de nos salutations distinguées.",

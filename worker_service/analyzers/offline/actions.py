@@ -47,6 +47,7 @@ _DUTY = re.compile(
     r"doit|doivent|devra|devront|(?:est|sont)\s+à|exigible)\b",
     re.IGNORECASE,
 )
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+|\s=(?=\s)|(?<=\()=(?=\s)")
 _IMPERATIVE = re.compile(TASK_VERBS, re.IGNORECASE)
 _DETAIL = re.compile(
     r"[\s,;|(\u2013—-]*\b(?:owner|responsible|assignee|assigned\s+to|due(?:\s+date)?|deadline|verantwortlich|zuständig|frist|"
@@ -104,7 +105,8 @@ def _is_next_heading(sentence: Sentence, heading: Sentence) -> bool:
 def _item(sentence: Sentence, *, listed: bool, label: str) -> ActionItem | None:
     text = sentence.text.replace("**", "")
     labelled = _LABEL.match(text)
-    if len(text) > _MAX_CHARS or not is_readable(text):
+    # A task may well say where to send something or what a sum is made of.
+    if len(text) > _MAX_CHARS or not is_readable(_ADDRESS.sub("", text)):
         return None
     text = text[labelled.end() :] if labelled else text
     # A form's boxes are choices, not tasks.
