@@ -33,6 +33,9 @@ _DAY = (
 )
 _END_OF = rf"(?:(?:EOD|COB)(?:\s+(?:on\s+)?(?:{_DAY}|{_CALENDAR}))?)"
 _CLOCK = r"(?:\s*,?\s*(?:at|um|à)\s+\d{1,2}(?:[:.h]\d{2})?(?:\s*(?:am|pm|a\.m\.|p\.m\.|Uhr|h))?)?"
+# As in noon on Tuesday, or in tomorrow, 6 May.
+_ON_A_DAY = rf"(?:\s+(?:on\s+)?{_DAY}|(?:\s+on|,)\s+{_CALENDAR})?"
+_AT_FIRST = r"(?:\d{1,2}(?:[:.]\d{2})?\s*(?:am\b|pm\b|a\.m\.|p\.m\.)?\s*on\s+)?"
 _BEFORE = (
     r"(?:by|before|until|till|no\s+later\s+than|not\s+later\s+than|on\s+or\s+before|at\s+the\s+latest|due(?:\s+date)?|"
     r"deadline(?:\s+is)?|bis|spätestens|vor|frist|fällig|termin|zum|avant|d'ici|jusqu'(?:au|à)|au\s+plus\s+tard|pour|"
@@ -41,16 +44,19 @@ _BEFORE = (
 _LINK = (
     r"(?:\s*:\s*|\s+(?:by|on|the|no\s+later\s+than|spätestens|zum|zur|zu|am|den|dem|einschließlich|bis|le|la|au|à)\b)*"
 )
-_COUNT = r"(?:\d{1,3}|one|two|three|five|seven|ten|fourteen|thirty|sixty|ninety|einer|zwei|drei|zehn|vierzehn|dreißig)"
+_COUNT = (
+    r"(?:\d{1,3}|one|two|three|four|five|six|seven|eight|nine|ten|twelve|fourteen|twenty|thirty|sixty|ninety|"
+    r"einer|zwei|drei|vier|fünf|sechs|sieben|acht|neun|zehn|zwölf|vierzehn|zwanzig|dreißig)"
+)
 _SPAN = (
     rf"(?:within\s+(?:the\s+next\s+)?{_COUNT}\s+(?:\(\d+\)\s+)?(?:business\s+|working\s+|calendar\s+)?(?:hour|day|week|month)s?\b"
     r"(?:\s+(?:of|after|from|following)\s+[^,.;()]{3,40})?|"
     rf"(?:innerhalb\s+(?:von\s+)?|binnen\s+){_COUNT}\s+(?:Stunden?|\w*[Tt]agen?|Wochen?|Monaten?)\b(?:\s+(?:nach|ab)\s+[^,.;()]{{3,30}})?|"
-    r"(?:dans\s+un\s+délai\s+de|dans\s+les|sous)\s+(?:\d{1,3}|huit|quinze|trente)\s+(?:heures?|jours?|semaines?|mois)\b"
+    r"(?:dans\s+un\s+délai\s+de|dans\s+les|sous)\s+(?:\d{1,3}|deux|trois|quatre|six|huit|dix|quinze|vingt|trente)\s+(?:heures?|jours?|semaines?|mois)\b"
     r"(?:\s+(?:ouvrés|ouvrables|calendaires))?)"
 )
 _DUE = re.compile(
-    rf"\b{_BEFORE}{_LINK}\s*(?P<day>(?:{_END_OF}|{_PERIOD}|{_DAY}|{_CALENDAR}){_CLOCK})|\b(?P<span>{_SPAN})",
+    rf"\b{_BEFORE}{_LINK}\s*(?P<day>(?:{_END_OF}|{_PERIOD}{_ON_A_DAY}|{_AT_FIRST}(?:{_DAY}|{_CALENDAR})){_CLOCK})|\b(?P<span>{_SPAN})",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"\b(?P<day>{_DAY}|{_CALENDAR}|{_END_OF})", re.IGNORECASE)

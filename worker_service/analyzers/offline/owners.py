@@ -15,7 +15,10 @@ TASK_VERBS = (
 )
 _TITLE = r"(?:(?:Mr|Mrs|Ms|Dr|Prof|Herrn?|Frau|Mme|Mlle|M|Monsieur|Madame)\b\.?\s+)"
 _WORD = r"[A-ZÀ-ÖØ-Þ](?:[^\W\d_]|['-])+(?!\w)"
-_NAME = rf"{_WORD}(?:\s+(?:[A-Z]\.|{_WORD}|(?:van|von|de|der|du|la|and|und|et|&)(?=\s+{_WORD}))){{0,4}}"
+_NAME = (
+    r"(?:[A-Z]\.\s?){0,3}"
+    rf"{_WORD}(?:\s+(?:[A-Z]\.|{_WORD}|(?:van|von|de|der|du|la|and|und|et|&)(?=\s+{_WORD}))){{0,4}}"
+)
 _PERSON = rf"{_TITLE}{{1,2}}{_NAME}"
 _ROLE = (
     r"(?:(?:[Tt]he|[Ee]ach|[Ee]very|[Aa]ll|[Oo]ur)\s+(?:[\w-]+\s+){0,3}?[\w-]+|[Ee]veryone|"
