@@ -218,6 +218,19 @@ class TestOffline:
         found = await classified(OfflineAnalyzer(), backends, Extraction(text=text), [Label(name=name)])
         assert found.label == name
 
+    @pytest.mark.parametrize(
+        ("text", "label"),
+        [
+            ("Memo. Ask HR for leave; HR will answer within two days.", "HR"),
+            ("The cable of the IT department is two metres long.", "IT"),
+            ("The cable is new, and it is two metres long.", None),
+            ("WHAT IT IS\nThe cable is two metres long.", None),
+        ],
+    )
+    async def test_two_capitals_are_a_word(self, backends: Backends, text: str, label: str | None) -> None:
+        labels = [Label(name="HR"), Label(name="IT")]
+        assert (await classified(OfflineAnalyzer(), backends, Extraction(text=text), labels)).label == label
+
     async def test_one_word_of_a_description_is_too_little(self, backends: Backends) -> None:
         text = "The tool finds the content of a file. Text content, and content of tables."
         labels = [Label(name="complaint", description="Somebody is not content.")]

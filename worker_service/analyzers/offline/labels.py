@@ -62,7 +62,10 @@ class _Document:
 
     def __init__(self, text: str) -> None:
         self._stem = stemmer_of(language_of(text))
-        self._times = Counter(map(self._stem, _words_of(excerpt_of(text))))
+        excerpt = excerpt_of(text)
+        # In a line of capitals, IT may be no more than it.
+        mixed = "\n".join(line for line in excerpt.splitlines() if not line.isupper())
+        self._times = Counter(map(self._stem, [*_words_of(excerpt), *_abbreviations_of(mixed)]))
         self._kind_stem = stemmer_of("en")
         self._kinds = {self._kind_stem(kind): points for kind, points in points_of(text).items()}
 
@@ -82,7 +85,8 @@ class _Document:
 
 
 def _points(label: Label, document: _Document) -> float:
-    name = set(_words_of(visible(label.name)))
+    seen = visible(label.name)
+    name = {*_words_of(seen), *_abbreviations_of(seen)}
     description = set(_words_of(label.description or "")) - name
     # One word of several, such as the report of an aviation report, says little.
     share = document.share(name)
@@ -97,6 +101,11 @@ def _points(label: Label, document: _Document) -> float:
 def _words_of(text: str) -> list[str]:
     """The words that mean something."""
     return [word for word in _WORD.findall(text.casefold()) if len(word) > 2 and word not in _STOP_WORDS]
+
+
+def _abbreviations_of(text: str) -> list[str]:
+    """The words that are too short to mean something, but for their capitals."""
+    return [word for word in _WORD.findall(text) if len(word) == 2 and word.isupper()]
 
 
 _STOP_WORDS = frozenset().union(*STOP_WORDS.values()) - KINDS.keys()
