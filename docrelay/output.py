@@ -74,4 +74,6 @@ def what_is_missing(coverage: JSON | None) -> str:
         return ""
     analyzed = f"partial: {coverage['chars_analyzed']:,} of {coverage['chars_extracted']:,} characters analyzed"
     pages = f", {coverage['pages_with_text']} of {coverage['pages_total']} pages with text"
-    return analyzed + (pages if coverage["pages_total"] else "")
+    # A page may have text and yet break off in damage.
+    unread = "" if coverage["chars_analyzed"] < coverage["chars_extracted"] else ", but not all that they show was read"
+    return analyzed + (pages + unread if coverage["pages_total"] else "")

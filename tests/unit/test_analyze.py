@@ -239,6 +239,8 @@ def test_text_for_people_says_what_the_analysis_does_not_cover() -> None:
     lines = as_text(replace(ANSWER, result=replace(ANSWER.result, coverage=partial))).splitlines()
     assert lines[2] == "  partial: 12 of 16 characters analyzed, 1 of 2 pages with text"
     assert what_is_missing(COVERAGE.model_dump()) == ""
+    unread = partial.model_copy(update={"chars_analyzed": 16})
+    assert what_is_missing(unread.model_dump()).endswith("1 of 2 pages with text, but not all that they show was read")
 
 
 def test_document_of_a_server_says_what_the_analysis_does_not_cover() -> None:
