@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Seque
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import aclosing
+from functools import partial
 from itertools import islice
 from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
@@ -147,7 +148,7 @@ class Desk:
         return Done(
             content_type=content_type,
             extraction=found,
-            analysis=await self._analysis(read),
+            analysis=await self._analysis(partial(analysis_of, read, lines_are_whole=found.lines_are_whole)),
             coverage=coverage_of(found, chars_analyzed=len(read)),
         )
 
@@ -160,8 +161,8 @@ class Desk:
             found = error.found
         return await self._reader.fill(found, data, content_type, seconds=self._ocr_seconds)
 
-    async def _analysis(self, text: str) -> Analysis:
-        running = asyncio.ensure_future(self._in_another_process(text))
+    async def _analysis(self, work: Callable[[], Analysis]) -> Analysis:
+        running = asyncio.ensure_future(self._in_another_process(work))
         await asyncio.wait({running}, timeout=self._analysis_seconds)
         if not running.done():
             running.cancel()
@@ -173,9 +174,9 @@ class Desk:
             raise AnalysisError("The analysis failed.") from failure
         return running.result()
 
-    async def _in_another_process(self, text: str) -> Analysis:
+    async def _in_another_process(self, work: Callable[[], Analysis]) -> Analysis:
         # This one has one interpreter lock for all jobs.
-        return await asyncio.get_running_loop().run_in_executor(self._analyses, analysis_of, text)
+        return await asyncio.get_running_loop().run_in_executor(self._analyses, work)
 
     def _processes(self) -> ProcessPoolExecutor:
         processes = ProcessPoolExecutor(self.jobs, mp_context=get_context("spawn"), initializer=_get_ready)

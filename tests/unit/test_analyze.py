@@ -22,7 +22,7 @@ from shared.analysis import ActionItem, Analysis, Classification, Sentiment
 from shared.errors import CorruptError, DocumentError, ExtractionError
 from shared.filetype import PDF, TEXT
 from shared.settings import Settings
-from tests.support.documents import pdf_without_text
+from tests.support.documents import docx, pdf_without_text
 from worker_service.analyzers import coverage_of
 from worker_service.extractors import Extraction
 
@@ -122,7 +122,7 @@ async def test_work_ends_when_nobody_wants_more_answers() -> None:
 
 @pytest.fixture(scope="module")
 async def desk() -> AsyncIterator[Desk]:
-    settings = Settings(_env_file=None, max_file_bytes=1_000)
+    settings = Settings(_env_file=None, max_file_bytes=2_000)
     desk = Desk(settings=settings, jobs=1)
     yield desk
     await desk.close()
@@ -132,7 +132,7 @@ async def desk() -> AsyncIterator[Desk]:
     ("name", "data", "code"),
     [
         ("a.txt", b"", "empty"),
-        ("a.txt", b"x" * 1_001, "too_large"),
+        ("a.txt", b"x" * 2_001, "too_large"),
         ("a.png", b"x", "unsupported_type"),
         ("a.pdf", b"text", "unsupported_type"),
         ("a.pdf", b"%PDF-1.7", "corrupt"),
@@ -157,10 +157,18 @@ async def test_folder_that_cannot_be_listed_is_unreadable(desk: Desk, tmp_path: 
 
 async def test_file_of_exactly_the_limit_is_read(desk: Desk, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
-    path.write_bytes(b"word " * 200)
+    path.write_bytes(b"word " * 400)
     answer = await desk.answer(path)
     assert isinstance(answer.result, Done)
-    assert (answer.result.content_type, answer.result.extraction.words) == (TEXT, 200)
+    assert (answer.result.content_type, answer.result.extraction.words) == (TEXT, 400)
+
+
+async def test_paragraphs_of_a_docx_are_not_joined(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "a.docx"
+    path.write_bytes(docx(["Next steps", "Anna Berg to order the windows by 20 May 2026", "Update the website"]))
+    answer = await desk.answer(path)
+    assert isinstance(answer.result, Done)
+    assert [item.text for item in answer.result.analysis.action_items][1:] == ["Update the website"]
 
 
 async def test_scan_is_read_by_the_engine_that_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
