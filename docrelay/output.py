@@ -43,11 +43,18 @@ def event_line(event: Event) -> str:
 
 def paragraph(document: JSON) -> list[str]:
     analysis = document["analysis"] or {}
-    lines = [_line(document), f"{document['content_type']}, {document['size']} bytes, {document['pages'] or '-'} pages"]
+    lines = [_line(document), f"{document['content_type']}, {document['size']} bytes{_pages(document['pages'])}"]
     if analysis:
         lines += [analysis["summary"], f"{analysis['classification']['label']}; {', '.join(analysis['topics'])}"]
         lines += [f"- {item['text']}" for item in analysis["action_items"]]
+    if classified := document.get("classification"):
+        lines.append(f"Your labels: {classified['label'] or 'none fits'} ({classified['confidence']:.0%})")
     return lines + [f"{entry['at']}  {entry['to']}" for entry in document["history"]]
+
+
+def _pages(pages: int | None) -> str:
+    """A text file has none."""
+    return "" if pages is None else f", {pages} page{'s' * (pages != 1)}"
 
 
 def flat(fields: JSON, above: str = "") -> list[str]:

@@ -259,6 +259,25 @@ def test_document_of_a_server_says_what_the_analysis_does_not_cover() -> None:
     assert lines[0] == "1  completed   big.txt  partial: 1,000,000 of 9,648,834 characters analyzed"
 
 
+@pytest.mark.parametrize(
+    ("pages", "told", "label", "chosen"),
+    [
+        (None, "9 bytes", "urgent", "urgent"),
+        (1, "9 bytes, 1 page", None, "none fits"),
+        (2, "9 bytes, 2 pages", "a", "a"),
+    ],
+)
+def test_document_of_a_server_tells_its_pages_and_its_label(
+    pages: int | None, told: str, label: str | None, chosen: str
+) -> None:
+    document: dict[str, object] = {"id": "1", "status": "completed", "filename": "a.pdf"}
+    document |= {"content_type": "any/type", "size": 9}
+    document |= {"coverage": None, "pages": pages, "analysis": None, "history": []}
+    assert paragraph({**document, "classification": None})[1:] == [f"any/type, {told}"]
+    lines = paragraph({**document, "classification": {"label": label, "confidence": 0.75}})
+    assert lines[-1] == f"Your labels: {chosen} (75%)"
+
+
 def test_text_for_people_shows_no_control_characters_of_a_name() -> None:
     name = os.fsdecode(b"\xff\x1b[31m\n.pdf")
     shown = as_text(Answer(path=Path(name), result=ExtractionError("No.")))
