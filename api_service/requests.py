@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
 
 from api_service.names import MAX_FOLDER_CHARS
 from api_service.schemas import Schema
 from shared.accounts import Role
 from shared.profiles import DEFAULT
 
+_USERNAME = re.compile(r"[^\x00-\x20\x7f/]+")
 _Password = Annotated[str, Field(min_length=12, max_length=1024)]
+
+
+def _written_together(name: str) -> str:
+    # A pattern says the same, but its error is for programmers.
+    if not _USERNAME.fullmatch(name):
+        raise ValueError("Must have no spaces, control characters or slashes.")
+    return name
 
 
 class LoginIn(Schema):
@@ -37,7 +46,9 @@ class ProcessIn(Schema):
 class UserIn(Schema):
     model_config = ConfigDict(extra="forbid")
 
-    username: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x20\x7f/]+$")
+    username: Annotated[str, AfterValidator(_written_together)] = Field(
+        min_length=1, max_length=64, json_schema_extra={"pattern": f"^{_USERNAME.pattern}$"}
+    )
     password: _Password
     role: Role = Role.USER
 

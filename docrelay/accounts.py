@@ -20,7 +20,10 @@ def add(settings: Settings, *, name: str, password: str, admin: bool) -> None:
     try:
         given = UserIn(username=name, password=password, role=Role.ADMIN if admin else Role.USER)
     except ValidationError as exc:
-        wrong = (f"{error['loc'][0]}: {error['msg']}" for error in exc.errors(include_input=False))
+        wrong = (
+            f"{error['loc'][0]}: {error['msg'].removeprefix('Value error, ')}"
+            for error in exc.errors(include_input=False)
+        )
         raise ConfigurationError("; ".join(wrong)) from None
     asyncio.run(_add(settings, given))
 

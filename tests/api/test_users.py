@@ -112,6 +112,14 @@ async def test_new_password_replaces_the_old_one_and_ends_its_tokens(admin: Call
     assert (await log_in(admin, user, f"{PASSWORD} 2")).status_code == 200
 
 
+@pytest.mark.parametrize("name", ["Ada Berg", "ada/berg", "ada\n"])
+async def test_name_that_cannot_be_is_told_why(admin: Caller, name: str) -> None:
+    refused = await admin.client.post("/users", json={"username": name, "password": PASSWORD})
+    assert refused.status_code == 422
+    reason = "Must have no spaces, control characters or slashes."
+    assert refused.json()["errors"] == [{"field": "username", "detail": reason}]
+
+
 async def test_change_of_nothing_and_of_nobody_is_refused(admin: Caller) -> None:
     user = await add(admin)
     assert (await admin.client.patch(f"/users/{user['username']}", json={})).status_code == 422

@@ -22,11 +22,14 @@ def test_user_is_added_once(stack_settings: Settings) -> None:
         add(stack_settings, name=name.lower(), password=PASSWORD, admin=False)
 
 
-@pytest.mark.parametrize(("name", "password", "field"), [("two words", PASSWORD, "username"), ("ada", "x", "password")])
+@pytest.mark.parametrize(
+    ("name", "password", "told"),
+    [("two words", PASSWORD, "username: Must have no spaces"), ("ada", "x", "password: String should have at least")],
+)
 def test_wrong_user_is_a_usage_error_that_names_the_field(
-    stack_settings: Settings, name: str, password: str, field: str
+    stack_settings: Settings, name: str, password: str, told: str
 ) -> None:
-    with pytest.raises(ConfigurationError, match=f"^{field}: "):
+    with pytest.raises(ConfigurationError, match=f"^{told}"):
         add(stack_settings, name=name, password=password, admin=False)
 
 
