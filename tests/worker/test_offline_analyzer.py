@@ -227,6 +227,8 @@ def test_more_cues_give_more_confidence() -> None:
         ("Отправление покинуло порт в понедельник утром.", "ru"),
         ("Invoice 1234 Total 500", "en"),
         ("12 34 - 56", "und"),
+        ("OK", "und"),
+        ("Thanks", "en"),
     ],
 )
 def test_language_is_an_iso_code(text: str, language: str) -> None:

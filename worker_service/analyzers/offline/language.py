@@ -14,15 +14,19 @@ UNDETERMINED = "und"
 
 _SAMPLE_CHARS = 4_000
 _SURE = 0.5
+# Of more than a hundred languages, one may have nearly this much by chance.
+_TOLD = 0.025
 
 
 def language_of(text: str) -> str:
-    """Return an ISO 639-1 code, or `und` for a text without letters."""
+    """Return an ISO 639-1 code, or `und` for a text without letters, or with nothing that tells one from another."""
     sample = _sample(text)
     if not any(char.isalpha() for char in sample):
         return UNDETERMINED
     ranked = _identifier().rank(sample)
     best, confidence = ranked[0]
+    if confidence < _TOLD:
+        return UNDETERMINED
     return str(best) if confidence >= _SURE else next(str(label) for label, _ in ranked if label in SUPPORTED)
 
 
