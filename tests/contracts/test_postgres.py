@@ -69,6 +69,16 @@ async def test_server_that_only_reads_is_away_for_whoever_writes(own_settings: S
 
 
 @IN_A_DATABASE_OF_ITS_OWN
+async def test_schema_that_is_too_old_is_told_with_its_remedy(own_settings: Settings) -> None:
+    async with open_backends(own_settings) as current:
+        await current.documents.ping()
+        with psycopg.connect(own_settings.database_url.get_secret_value(), autocommit=True) as connection:
+            connection.execute("ALTER TABLE documents DROP COLUMN options")
+        with pytest.raises(BackendUnavailableError, match="docrelay db upgrade"):
+            await current.documents.ping()
+
+
+@IN_A_DATABASE_OF_ITS_OWN
 async def test_schema_of_a_later_version_is_left_alone(own_settings: Settings) -> None:
     database = own_settings.database_url.get_secret_value()
     with psycopg.connect(database, autocommit=True) as connection:

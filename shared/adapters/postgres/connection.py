@@ -84,8 +84,10 @@ class translated:  # noqa: N801 - reads as a word in `with translated():`
             raise BackendUnavailableError("PostgreSQL did not answer.") from error
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             raise BackendUnavailableError(ONLY_READS) from error
-        if isinstance(error, psycopg.errors.UndefinedTable):
-            raise BackendUnavailableError("PostgreSQL has no schema yet. Run: docrelay db upgrade") from error
+        if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
+            raise BackendUnavailableError(
+                "PostgreSQL lacks the schema, or has an old one. Run: docrelay db upgrade"
+            ) from error
 
 
 @asynccontextmanager

@@ -22,7 +22,9 @@ from shared.ports import Holdings
 
 _log = log.get(__name__)
 
-_PING = "SELECT current_setting('transaction_read_only')::bool AS only_reads, EXISTS (SELECT FROM documents)"
+_PING = f"""
+SELECT current_setting('transaction_read_only')::bool AS only_reads, EXISTS (SELECT {rows.SELECTED} FROM documents)
+"""  # noqa: S608 - column names of our own
 _INSERT = f"""
 INSERT INTO documents ({rows.SELECTED}) VALUES ({", ".join(f"%({column})s" for column in rows.COLUMNS)})
 ON CONFLICT (id) DO NOTHING
