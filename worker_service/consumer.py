@@ -25,7 +25,7 @@ from shared.errors import (
 )
 from shared.ports import Delivery, DocumentStore, MessageSource
 from worker_service.deliveries import in_groups, owner_of, read, settle
-from worker_service.disposition import Ack, Disposition, Fail, Retry, decide, judge, not_begun
+from worker_service.disposition import MANY_RECEIVES, Ack, Disposition, Fail, Retry, decide, judge, not_begun
 from worker_service.pipeline import Pipeline
 
 _log = log.get(__name__)
@@ -35,8 +35,6 @@ _RECEIVE_BACKOFF_SECONDS = 1.0
 _OVERDUE_AFTER = timedelta(seconds=10)
 # Somebody else has the document now: its row says what is left to do, at the next delivery.
 _MOVED = Retry(after_seconds=1, reason="moved", burn_attempt=False)
-# SQS counts every delivery, and gives up after 20; a document that has to wait is none the worse for it.
-_MANY_RECEIVES = 15
 _GIVEN_BACK = Retry(after_seconds=0, reason="stopped", burn_attempt=False)
 
 
@@ -74,7 +72,7 @@ class Handler:
                 )
                 _log_failure(exc)
             recorded = await self._record(verdict or Ack(), held)
-            if isinstance(recorded, Retry) and not recorded.burn_attempt and delivery.receive_count >= _MANY_RECEIVES:
+            if isinstance(recorded, Retry) and not recorded.burn_attempt and delivery.receive_count >= MANY_RECEIVES:
                 return await self._leave_to_the_sweep(message.document_id, recorded)
             return recorded
 

@@ -26,6 +26,8 @@ _BACKOFF_MAX_SECONDS = 60.0
 # What is away is seldom back at once: five attempts outlast two minutes of it.
 _OUTAGE_GROWTH, _GROWTH = 5.0, 2.0
 _MAX_DETAIL_CHARS = 1_000
+# SQS counts every delivery, and gives up after 20; a document that has to wait is none the worse for it.
+MANY_RECEIVES = 15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,8 +84,13 @@ def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
     return Retry(after_seconds=_backoff_seconds(attempt, growth), reason=type(error).__name__)
 
 
-def not_begun(error: Exception, *, receives: int) -> Retry:
-    """Say when a message comes back whose document could not even be claimed, which is no attempt of it."""
+def not_begun(error: Exception, *, receives: int) -> Disposition:
+    """Say when a message comes back whose document could not even be claimed, which is no attempt of it.
+
+    One that has come back too often goes: the row is due, and the sweep sends another one.
+    """
+    if receives >= MANY_RECEIVES:
+        return Ack()
     seconds, reason = _pause(error) or (_backoff_seconds(receives, _OUTAGE_GROWTH), type(error).__name__)
     return Retry(after_seconds=seconds, reason=reason, burn_attempt=False)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
@@ -63,16 +63,20 @@ async def test_attempt_that_counts_comes_back_however_often_it_was_received(worl
     assert isinstance(await world.handle(world.handler(analysis=passing(RuntimeError())), document, tired), Retry)
 
 
+@dataclass
 class Away:
-    """A document store that does not answer."""
+    """A document store that does not answer, or whose row nobody here can read."""
+
+    error: Exception
 
     async def get(self, *_asked: object, **_narrowed: object) -> None:
-        raise BackendUnavailableError
+        raise self.error
 
 
-async def test_messages_outlast_a_store_that_is_away(world: World) -> None:
+@pytest.mark.parametrize("error", [BackendUnavailableError(), ValueError("of a later version"), RuntimeError("a bug")])
+async def test_messages_outlast_a_document_that_cannot_be_asked_for(world: World, error: Exception) -> None:
     document = await world.stored()
-    handler = world.handler(documents=Away())
+    handler = world.handler(documents=Away(error))
     fresh, tired = (replace(delivery_of(document), receive_count=count) for count in (FRESH, TIRED))
     waiting = await world.handle(handler, document, fresh)
     assert isinstance(waiting, Retry)
