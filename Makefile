@@ -54,9 +54,10 @@ fuzz: setup ## Mutate documents for FUZZ_MINUTES and see that each ends as text 
 	$(BIN)/python tests/chaos/fuzz_extraction.py --minutes $(FUZZ_MINUTES)
 
 FUZZ_EXAMPLES ?= 30
+FUZZ_SEED ?=
 
-fuzz-api: setup ## Send generated requests to every route of a running stack (FUZZ_EXAMPLES each) and check every answer
-	$(BIN)/python -m tests.chaos.fuzz_api --examples $(FUZZ_EXAMPLES)
+fuzz-api: setup ## Send generated requests to every route of a running stack (FUZZ_EXAMPLES each, of FUZZ_SEED) and check every answer
+	$(BIN)/python -m tests.chaos.fuzz_api --examples $(FUZZ_EXAMPLES) $(if $(FUZZ_SEED),--seed $(FUZZ_SEED))
 
 slowloris: SHELL := bash
 slowloris: setup ## Open 500 connections that hardly send, and upload beside them

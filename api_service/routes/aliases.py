@@ -109,7 +109,7 @@ async def get_status_with_timestamp(
 
 
 @router.api_route(
-    "/folder-insights/{path:path}/get_folder_files_metadata", methods=["GET", "POST"], response_model=None
+    "/folder-insights/{path:folder}/get_folder_files_metadata", methods=["GET", "POST"], response_model=None
 )
 async def get_folder_files_metadata(
     request: Request,

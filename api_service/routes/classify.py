@@ -52,7 +52,7 @@ async def classify(
 
 
 @router.post(
-    "/folders/{path:path}/classify",
+    "/folders/{path:folder}/classify",
     tags=["folders"],
     status_code=202,
     responses=problems(401, 408, 413, 422, 503),

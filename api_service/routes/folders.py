@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request, Response
+from starlette.convertors import PathConvertor, register_url_convertor
 
 from api_service.conditional import etag_of, unchanged
 from api_service.dependencies import CallerDep, ServicesDep, folder_path
@@ -21,6 +22,15 @@ from api_service.routes import NOT_MODIFIED, problems
 from shared.lists import ListFilter
 
 router = APIRouter(prefix="/folders", tags=["folders"])
+
+
+class FolderConvertor(PathConvertor):
+    """A path with line breaks too, which `path` takes for no route's; `clean_folder` leaves them out."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("folder", FolderConvertor())
 
 
 async def folder_in_path(
@@ -57,7 +67,7 @@ async def list_folders(
 
 
 @router.get(
-    "/{path:path}/documents", response_model=FolderPageOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)}
+    "/{path:folder}/documents", response_model=FolderPageOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)}
 )
 async def list_folder_documents(
     request: Request,
@@ -81,7 +91,7 @@ async def list_folder_documents(
     return FolderPageOut(folder=folder, items=items, next_cursor=page.next_cursor, feed_cursor=page.feed_cursor)
 
 
-@router.get("/{path:path}/insights", response_model=InsightOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)})
+@router.get("/{path:folder}/insights", response_model=InsightOut, responses={**NOT_MODIFIED, **problems(401, 422, 503)})
 async def get_insight(
     request: Request, response: Response, folder: FolderDep, caller: CallerDep, services: ServicesDep
 ) -> Any:

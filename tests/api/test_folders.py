@@ -66,14 +66,14 @@ async def test_malformed_cursor_of_folders_is_a_problem(me: Caller, cursor: str)
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "cursor")
 
 
-@pytest.mark.parametrize("spelling", ["a/b", "a%2Fb", "/a//b/", "%2Fa%2Fb%2F"])
+@pytest.mark.parametrize("spelling", ["a/b", "a%2Fb", "/a//b/", "%2Fa%2Fb%2F", "a%0A/b%0D%0A"])
 async def test_folder_s_path_is_normalised(me: Caller, spelling: str) -> None:
     await me.document(S.COMPLETED, folder="a/b")
     body = await insight(me.client, spelling)
     assert (body["folder"], body["documents"]) == ("a/b", 1)
 
 
-@pytest.mark.parametrize("name", ["..", "../..", "\0", "\u200b"])
+@pytest.mark.parametrize("name", ["..", "../..", "\0", "\n", "\u200b"])
 async def test_name_of_no_folder_is_not_taken_for_all_of_them(me: Caller, name: str) -> None:
     path = f"/folders/{quote(name, safe='').replace('.', '%2E')}/insights"
     for answer in (await me.client.get("/documents", params={"folder": name}), await me.client.get(path)):

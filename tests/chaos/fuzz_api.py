@@ -63,7 +63,7 @@ def command(stack: EmbeddedStack, given: argparse.Namespace) -> list[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=20, help="examples for each operation and phase")
-    parser.add_argument("--seed", type=int)
+    parser.add_argument("--seed", type=int, help="the same seed gives the same requests; without one, others each time")
     given = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="docrelay-fuzz-") as folder,

@@ -88,17 +88,17 @@ RULES: dict[str, Rule] = {
     "POST /documents/{document_id}/uploaded": _owner(202),
     "GET /folders": _rule(_CALLER, 200),
     # A folder of somebody else is like an empty one.
-    "POST /folders/{path:path}/classify": _rule(_CALLER, 202, json={"labels": [{"name": "invoice"}]}),
-    "GET /folders/{path:path}/documents": _rule(_CALLER, 200),
-    "GET /folders/{path:path}/insights": _rule(_CALLER, 200),
+    "POST /folders/{path:folder}/classify": _rule(_CALLER, 202, json={"labels": [{"name": "invoice"}]}),
+    "GET /folders/{path:folder}/documents": _rule(_CALLER, 200),
+    "GET /folders/{path:folder}/insights": _rule(_CALLER, 200),
     "GET /usage": _rule(_CALLER, 200),
     # Those of the systems that came before.
     "GET /documents/": _rule(_CALLER, 200),
     "POST /documents/": _rule(_CALLER, 202, **_FILE),
     "POST /documents/upload": _rule(_CALLER, 202, **_FILE),
     "POST /upload": _rule(_CALLER, 202, **_FILE),
-    "GET /folder-insights/{path:path}/get_folder_files_metadata": _rule(_CALLER, 200),
-    "POST /folder-insights/{path:path}/get_folder_files_metadata": _rule(_CALLER, 200),
+    "GET /folder-insights/{path:folder}/get_folder_files_metadata": _rule(_CALLER, 200),
+    "POST /folder-insights/{path:folder}/get_folder_files_metadata": _rule(_CALLER, 200),
 }
 
 
