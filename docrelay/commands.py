@@ -30,7 +30,7 @@ Status = Annotated[str | None, typer.Option("--status", help="In any case.")]
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (login, upload, show, watch, wait, process, delete, insights, doctor):
+    for command in (login, logout, upload, show, watch, wait, process, delete, insights, doctor):
         app.command()(command)
     app.command("list")(list_documents)
 
@@ -46,6 +46,14 @@ def login(
     password = sys.stdin.readline().rstrip("\n") if password_stdin else typer.prompt("Password", hide_input=True)
     _exit_as(lambda: log_in(base_url, username, password))
     typer.echo(f"logged in to {base_url} as {username}", err=True)
+
+
+def logout() -> None:
+    """End what `login` keeps, at its server and on this machine; here even if the server does not answer."""
+    from docrelay.session import log_out  # noqa: PLC0415
+
+    base_url = _exit_as(log_out)
+    typer.echo(f"logged out of {base_url}" if base_url else "nobody is logged in", err=True)
 
 
 def upload(

@@ -58,6 +58,25 @@ async def log_in(base_url: str, username: str, password: str) -> None:
     _keep({"base_url": url, **content(answer, "access_token", "refresh_token")})
 
 
+async def log_out() -> str | None:
+    """End the kept log-in and forget it, even if its server does not answer; that is raised then.
+
+    Returns the server's address, None when no log-in is kept.
+    """
+    kept = _read(_login_file())
+    if kept is None:
+        return None
+    try:
+        async with httpx2.AsyncClient(auth=KeptLogin(recall=_recall, keep=_keep)) as http:
+            answer = await http.post(f"{kept['base_url']}/api/v1/auth/logout")
+        # Refused as nobody's: it had ended already.
+        if answer.status_code != httpx2.codes.UNAUTHORIZED:
+            await require_success(answer)
+    finally:
+        _login_file().unlink(missing_ok=True)
+    return kept["base_url"]
+
+
 def _login_file() -> Path:
     return Path(typer.get_app_dir("docrelay")) / "login.json"
 
