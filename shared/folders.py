@@ -16,6 +16,8 @@ from shared.document import DocumentStatus
 UNCOUNTED = frozenset({DocumentStatus.UPLOADING, DocumentStatus.DELETING})
 # Topics and labels are a model's words: in a large folder there is no end to them.
 _MOST_FREQUENT = 20
+# What of an insight is counted by value.
+COUNTED = ("types", "statuses", "languages", "labels", "classified", "sentiments", "topics")
 
 
 def contains(folder: str, path: str) -> bool:

@@ -56,11 +56,11 @@ class Reconciler:
         while await self.sweep(stopping) == _BATCH and not stopping.is_set():
             continue
 
-    async def sweep(self, stopping: asyncio.Event | None = None) -> int:
+    async def sweep(self, stopping: asyncio.Event) -> int:
         """Do what is due now, until `stopping` is set; returns how many documents were due."""
         due = await self.documents.due(now=self.clock(), limit=_BATCH)
         for document in due:
-            if stopping is not None and stopping.is_set():
+            if stopping.is_set():
                 break
             try:
                 await self._settle(document)

@@ -171,7 +171,7 @@ async def test_abandoned_upload_is_swept_with_its_file(own_settings: Settings, o
     begun = await uploads.begin(owner=uuid4(), size=len(PDF), process=True, **asked)
     await put({"url": begun.form.url, "fields": dict(begun.form.fields)})
     later = replace(reconciler_of(own_settings, own_backends), clock=lambda: utc_now() + timedelta(minutes=16))
-    assert await later.sweep() == 1
+    assert await later.sweep(asyncio.Event()) == 1
     swept = await own_backends.documents.get(begun.document.id)
     assert swept is not None
     assert swept.entombed

@@ -59,7 +59,7 @@ class Drill:
         on = replace(self.later(minutes), document_id=document.id)
         for _ in range(4):
             worker = on.worker()
-            await worker.reconciler.sweep()
+            await worker.reconciler.sweep(asyncio.Event())
             await on.consume(worker)
             if await on.settled():
                 return
@@ -199,7 +199,7 @@ async def deleted(drill: Drill) -> None:
     on = replace(drill.on, document_id=document.id)
     answer = await on.send("DELETE", "/documents/{}")
     drill.answers.append(replace(drill.answers[0], request="delete", status=answer.status_code, name=drill.name))
-    await on.worker().reconciler.sweep()
+    await on.worker().reconciler.sweep(asyncio.Event())
 
 
 async def stopped(drill: Drill) -> None:

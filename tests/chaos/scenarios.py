@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -57,7 +58,7 @@ def asking(method: str, path: str) -> Callable[[Stage], Awaitable[object]]:
 
 
 async def sweep(stage: Stage) -> None:
-    await stage.worker().reconciler.sweep()
+    await stage.worker().reconciler.sweep(asyncio.Event())
 
 
 async def bury(stage: Stage) -> None:

@@ -84,7 +84,7 @@ class Stage:
         """What a worker does all the time, step by step, until the document is settled."""
         worker = self.worker()
         while not await self.settled():
-            await worker.reconciler.sweep()
+            await worker.reconciler.sweep(asyncio.Event())
             await worker.dead_letters.drain()
             await self.consume(worker)
 

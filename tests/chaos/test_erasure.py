@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
@@ -89,7 +90,7 @@ async def test_late_message_and_late_sweep_do_not_bring_it_back(stage: Stage) ->
     tombstone = await stage.stored()
     for _ in range(2):
         await replace(stage, later=LATER).work()
-        await stage.worker().reconciler.sweep()
+        await stage.worker().reconciler.sweep(asyncio.Event())
     assert await stage.stored() == tombstone
     assert (await stage.send("POST", "/documents/{}/process")).status_code == 404
 

@@ -79,7 +79,7 @@ class World:
 
     async def sweep_after(self, wait: timedelta, **parts: Any) -> int:
         self.now += wait
-        return await self.reconciler(**parts).sweep()
+        return await self.reconciler(**parts).sweep(asyncio.Event())
 
     async def stored(self, *path: S) -> Document:
         """A document that went this way from `uploading` on, its file in the bucket, no message sent."""
@@ -282,7 +282,7 @@ async def test_two_sweepers_at_once_do_everything_once(world: World) -> None:
     abandoned = [await world.stored() for _ in range(5)]
     world.now += timedelta(hours=1)
     sweeper = world.reconciler(max_attempts=1)
-    await asyncio.gather(sweeper.sweep(), sweeper.sweep())
+    await asyncio.gather(sweeper.sweep(asyncio.Event()), sweeper.sweep(asyncio.Event()))
     assert sorted(message.document_id for message in await world.take()) == sorted(document.id for document in lost)
     for document in spent:
         history = await world.backends.documents.history(document.id)

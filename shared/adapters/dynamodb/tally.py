@@ -7,9 +7,7 @@ from datetime import datetime
 
 from shared.analysis import Report, Usage
 from shared.document import Document
-from shared.folders import FolderInsight, Period, Spent, Spread, mean_score, most_frequent
-
-_COUNTED = ("types", "statuses", "languages", "labels", "classified", "sentiments", "topics")
+from shared.folders import COUNTED, FolderInsight, Period, Spent, Spread, mean_score, most_frequent
 
 
 class _Numbers:
@@ -54,7 +52,7 @@ class Tally:
         self._documents = 0
         self._size, self._pages, self._words = _Numbers(), _Numbers(), _Numbers()
         self._uploaded, self._authored = _Times(), _Times()
-        self._counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
+        self._counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
         self._spent: Counter[str] = Counter()
         self._score = 0.0
 

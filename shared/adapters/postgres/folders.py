@@ -7,6 +7,7 @@ from uuid import UUID
 
 from shared.adapters.postgres.connection import Pool, Row, fetch_all, fetch_one
 from shared.folders import (
+    COUNTED,
     FolderCount,
     FolderInsight,
     Period,
@@ -69,8 +70,6 @@ SELECT count(*) AS documents,
 FROM inside
 """
 
-_COUNTED = ("types", "statuses", "languages", "labels", "classified", "sentiments", "topics")
-
 
 class PostgresFolderStore:
     def __init__(self, *, pool: Pool) -> None:
@@ -108,7 +107,7 @@ def _spread(row: Row, name: str) -> Spread:
 
 
 def _counts(row: Row) -> dict[str, dict[str, int]]:
-    counts: dict[str, Counter[str]] = {name: Counter() for name in _COUNTED}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in COUNTED}
     for fact, value, documents in row["counts"]:
         counts[fact][value] = documents
     return {name: most_frequent(counter) for name, counter in counts.items()}
