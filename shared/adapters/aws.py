@@ -32,9 +32,10 @@ def client_options(settings: Settings) -> dict[str, Any]:
             # Names us in the bucket's and AWS's own logs; botocore's own would be put together anew for each request.
             user_agent="docrelay",
             max_pool_connections=64,
-            # An emulator's host name has no room for a bucket in front of it.
+            # An emulator's host name has no room for a bucket in front of it. On AWS, `auto` would presign the global
+            # address, which redirects to the region of a new bucket: no browser posts a form across that.
             s3={
-                "addressing_style": "path" if settings.aws_endpoint_url else "auto",
+                "addressing_style": "path" if settings.aws_endpoint_url else "virtual",
                 # TLS protects the body on its way and the checksum below it; to sign it is to hash it once more.
                 "payload_signing_enabled": False,
             },

@@ -9,9 +9,12 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from aiobotocore.session import get_session
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from shared.adapters.aws import client_options
+from shared.adapters.s3 import S3BlobStore
 from shared.bootstrap import Backends, open_backends
 from shared.errors import BackendUnavailableError, BlobMissingError, TooLargeError
 from shared.settings import Settings
@@ -142,3 +145,14 @@ async def test_download_url_gives_the_file_under_its_name(backends: Backends) ->
     async with httpx.AsyncClient() as client:
         assert (await client.get(url)).content == b"content"
     assert "filename%2A%3DUTF-8%27%27%25C3%259Cbersicht%2520%25221%2522.txt" in url
+
+
+async def test_presigned_addresses_on_aws_name_the_bucket_s_region() -> None:
+    """The global address of a bucket elsewhere answers with a redirect, which no browser follows across origins."""
+    settings = Settings(AWS_REGION="eu-central-1", AWS_ACCESS_KEY_ID="key", AWS_SECRET_ACCESS_KEY="secret")
+    async with get_session().create_client("s3", **client_options(settings)) as client:
+        blobs = S3BlobStore(client=client, signer=client, bucket="documents")
+        key, home = f"o/{uuid4()}/original", "https://documents.s3.eu-central-1.amazonaws.com/"
+        form = await blobs.upload_form(key, content_type="application/pdf", max_bytes=5, labels={}, expires_seconds=60)
+        assert form.url == home
+        assert (await blobs.download_url(key, filename="a.pdf", expires_seconds=60)).startswith(f"{home}{key}?")
