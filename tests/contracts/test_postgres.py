@@ -9,10 +9,12 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from psycopg import conninfo
+from pydantic import SecretStr
 
-from shared.adapters.postgres.connection import connected, fetch_one, open_pool
+from shared.adapters.postgres.connection import connected, fetch_one, open_pool, sound_url
 from shared.bootstrap import Backends, open_backends, upgrade_database
-from shared.errors import BackendUnavailableError
+from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings
 from tests.contracts.test_call_ledger import analyzing, answer_of, cached, deleted, kept, paid
 from tests.support.builders import NOW, new_document
@@ -66,6 +68,46 @@ async def test_server_that_only_reads_is_away_for_whoever_writes(own_settings: S
         for asked in (reading.documents.ping(), reading.documents.insert(new_document())):
             with pytest.raises(BackendUnavailableError, match="only reads"):
                 await asked
+
+
+@pytest.mark.parametrize(
+    "url", ["hunter2", "postgresql:/me:hunter2@db/d", "postgresql://u:p@hunter2@db/d", "postgresql://u:p@s/hunter2@d"]
+)
+async def test_url_that_cannot_be_one_is_refused_without_telling_of_it(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="%40 for an @") as refused:
+        async with open_pool(url, size=1):
+            raise AssertionError("opened")
+    with pytest.raises(ConfigurationError):
+        upgrade_database(Settings(database_url=SecretStr(url)))
+    assert "hunter2" not in str(refused.value)
+
+
+def test_url_may_name_a_folder_of_sockets_and_an_escaped_password() -> None:
+    for url in ("postgresql://me@/db?host=%2Fhome%2Fme%40corp%2Fpg", "postgresql://me:p%40s%2Fs@db:5432/docrelay"):
+        assert sound_url(url) == url
+
+
+@IN_A_DATABASE_OF_ITS_OWN
+async def test_user_who_may_not_is_told_what(own_settings: Settings) -> None:
+    """Also that a URL's own options reach the server, and that nothing of ours is sent as one: PgBouncer refuses it."""
+    database = own_settings.database_url.get_secret_value()
+    role = f"stranger_{uuid4().hex[:12]}"
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN".encode())
+        try:
+            weak = conninfo.make_conninfo(database, user=role, options="-c search_path=public,pg_temp")
+            settings = own_settings.model_copy(update={"database_url": SecretStr(weak)})
+            async with open_backends(settings) as backends:
+                with pytest.raises(BackendUnavailableError, match="permission denied for table documents"):
+                    await backends.documents.insert(new_document())
+            async with open_pool(weak, size=1) as pool:
+                row = await fetch_one(pool, "SELECT current_setting('search_path') AS path")
+            assert row == {"path": "public,pg_temp"}
+            connection.execute(b"DROP TABLE alembic_version")
+            with pytest.raises(ConfigurationError, match="permission denied for schema public"):
+                upgrade_database(settings)
+        finally:
+            connection.execute(f"DROP ROLE {role}".encode())
 
 
 @IN_A_DATABASE_OF_ITS_OWN

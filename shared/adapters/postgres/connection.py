@@ -9,10 +9,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from shared.errors import BackendUnavailableError
+from shared.errors import BackendUnavailableError, ConfigurationError
 
 Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 Row = DictRow
@@ -21,8 +22,16 @@ Parameters = Mapping[str, Any]
 _CHECKOUT_SECONDS = 10.0
 # No statement of ours takes long; a server that does not answer for so long is as good as gone.
 _ANSWER_SECONDS = 20.0
-_OPTIONS = "-c statement_timeout=15s -c idle_in_transaction_session_timeout=10s"
+# By a statement: PGTZ in the environment overrides what a connection's options say, which PgBouncer refuses anyway.
+_SESSION = """
+SELECT set_config('TimeZone', 'UTC', false), set_config('statement_timeout', '15s', false),
+       set_config('idle_in_transaction_session_timeout', '10s', false)
+"""
 _LIVENESS = {"connect_timeout": 5, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_NO_URL = (
+    "DOCRELAY_DATABASE_URL is no PostgreSQL URL. Write postgresql://user:password@host:5432/database, "
+    "with %40 for an @ and %2F for a / in the password."
+)
 ONLY_READS = "PostgreSQL only reads at present, as during a failover."
 # The last is our own option's doing: a process that stood still within a transaction has lost its connection.
 _AWAY = (
@@ -36,15 +45,18 @@ _AWAY = (
 
 @asynccontextmanager
 async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
-    """Open a pool of at most `size` connections. Raises BackendUnavailableError when the server does not answer."""
+    """Open a pool of at most `size` connections.
+
+    Raises BackendUnavailableError when the server does not answer, ConfigurationError for what is no such URL.
+    """
     pool: Pool = AsyncConnectionPool(
-        url,
+        sound_url(url),
         connection_class=psycopg.AsyncConnection[DictRow],
-        kwargs={"row_factory": dict_row, "autocommit": True, "options": _OPTIONS, **_LIVENESS},
+        kwargs={"row_factory": dict_row, "autocommit": True, **_LIVENESS},
         min_size=1,
         max_size=size,
         timeout=_CHECKOUT_SECONDS,
-        configure=_in_utc,
+        configure=_configure,
         check=_still_open,
         open=False,
     )
@@ -68,9 +80,21 @@ async def _still_open(connection: psycopg.AsyncConnection[DictRow]) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
-async def _in_utc(connection: psycopg.AsyncConnection[DictRow]) -> None:
-    """By a statement: PGTZ in the environment overrides what a connection's options say."""
-    await connection.execute("SET TIME ZONE 'UTC'")
+async def _configure(connection: psycopg.AsyncConnection[DictRow]) -> None:
+    await connection.execute(_SESSION)
+
+
+def sound_url(url: str) -> str:
+    """The URL, if it can be one. Raises ConfigurationError, which like the log tells nothing of a password in it."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        raise ConfigurationError(_NO_URL) from None
+    # What stands behind an @ of a password is taken for the server, and would be told as its name. A folder is one too.
+    host, database = str(parts.get("host", "")), str(parts.get("dbname", ""))
+    if "@" in database or ("@" in host and not host.startswith("/")):
+        raise ConfigurationError(_NO_URL)
+    return url
 
 
 class translated:  # noqa: N801 - reads as a word in `with translated():`
@@ -84,6 +108,8 @@ class translated:  # noqa: N801 - reads as a word in `with translated():`
             raise BackendUnavailableError("PostgreSQL did not answer.") from error
         if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
             raise BackendUnavailableError(ONLY_READS) from error
+        if isinstance(error, psycopg.errors.InsufficientPrivilege):
+            raise BackendUnavailableError(f"PostgreSQL refuses our user: {error.diag.message_primary}.") from error
         if isinstance(error, psycopg.errors.UndefinedTable | psycopg.errors.UndefinedColumn):
             raise BackendUnavailableError(
                 "PostgreSQL lacks the schema, or has an old one. Run: docrelay db upgrade"

@@ -10,11 +10,12 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from shared import log
-from shared.errors import BackendUnavailableError
+from shared.adapters.postgres.connection import sound_url
+from shared.errors import BackendUnavailableError, ConfigurationError
 
 _log = log.get(__name__)
 
@@ -25,9 +26,10 @@ _UPGRADE_LOCK = 0x646F6372
 def upgrade(url: str) -> None:
     """Bring the database to the newest schema; does nothing when it is there, or is that of a later version.
 
-    Raises BackendUnavailableError.
+    Raises BackendUnavailableError, and ConfigurationError for what is no URL or a user who may not do this.
     """
-    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(url), poolclass=NullPool)
+    address = sound_url(url)
+    engine = create_engine("postgresql+psycopg://", creator=lambda: psycopg.connect(address), poolclass=NullPool)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     try:
@@ -38,6 +40,11 @@ def upgrade(url: str) -> None:
                 command.upgrade(config, "head")
     except OperationalError as exc:
         raise BackendUnavailableError(f"PostgreSQL did not answer: {str(exc.orig).strip()}") from exc
+    except ProgrammingError as exc:
+        if not isinstance(exc.orig, psycopg.errors.InsufficientPrivilege):
+            raise
+        denied = exc.orig.diag.message_primary
+        raise ConfigurationError(f"The user of DOCRELAY_DATABASE_URL may not change the schema: {denied}.") from exc
 
 
 def _is_ours(connection: Connection, config: Config) -> bool:
