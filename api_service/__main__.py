@@ -21,7 +21,10 @@ from shared.bootstrap import open_backends
 from shared.process import run_service
 from shared.settings import Settings
 
-_STOP_SECONDS = 10
+STOP_SECONDS = 10
+# Longer than a load balancer keeps an idle connection (60 s at nginx and AWS): who closes first must not be us, or a
+# request that is on its way just then is lost.
+_IDLE_SECONDS = 75
 # From malloc.h of the GNU C library.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
@@ -66,7 +69,8 @@ def server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         # uvicorn alone would believe whatever comes from loopback.
         proxy_headers=settings.trusted_proxies is not None,
         forwarded_allow_ips=settings.trusted_proxies or "",
-        timeout_graceful_shutdown=_STOP_SECONDS,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=STOP_SECONDS,
     )
 
 

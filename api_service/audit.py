@@ -22,7 +22,7 @@ Action = Literal[
 ]
 Result = Literal["accepted", "refused", "limited", "reused"]
 
-_log = log.get(__name__)
+_log = log.at_any_level(__name__)
 
 
 def record(action: Action, result: Result, **facts: Any) -> None:

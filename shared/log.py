@@ -60,6 +60,16 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
+def at_any_level(name: str) -> structlog.stdlib.BoundLogger:
+    """A logger whose lines are written even where `configure` was asked for warnings or errors alone."""
+    logging.getLogger(name).setLevel(logging.INFO)
+    everything = structlog.make_filtering_bound_logger(logging.INFO)
+    logger: structlog.stdlib.BoundLogger = structlog.wrap_logger(
+        None, wrapper_class=everything, logger_factory_args=(name,)
+    )
+    return logger
+
+
 def bound(**fields: str | None) -> AbstractContextManager[None]:
     """Put these fields on every line that is logged inside, by whatever module."""
     return structlog.contextvars.bound_contextvars(**fields)

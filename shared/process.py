@@ -11,6 +11,8 @@ from shared.adapters.secrets import resolved
 from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings
 
+_log = log.get(__name__)
+
 Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
@@ -19,6 +21,8 @@ def run_service(name: str, serve: Callable[[Settings], Coroutine[Any, Any, None]
     try:
         settings = resolved(Settings.load())
         log.configure(level=settings.log_level, service=name)
+        for variable in Settings.unknown():
+            _log.warning("settings.unknown", variable=variable)
         run(serve(settings))
     except (BackendUnavailableError, ConfigurationError) as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, NoDecode, SettingsConfigDict
 
 from shared.errors import ConfigurationError
 
@@ -23,6 +23,8 @@ QueueOrder = Literal["owner", "global", "none"]
 MIN_SECRET_BYTES = 32
 # Secrets that the READMEs of this project's ancestors, or its own examples, print.
 SAMPLE_SECRETS = ("your_secret", "your_secure", "change-me", "change_me", "changeme")
+# Read by docker-compose.yml, which has the same `.env`.
+_READ_BY_COMPOSE = "DOCRELAY_AWS_IMAGE"
 # Random hexadecimal digits have 15 or 16 different ones among 64.
 MIN_SECRET_CHARACTERS = 10
 
@@ -41,7 +43,9 @@ class Settings(BaseSettings):
         populate_by_name=True,
     )
 
-    aws_region: str = Field("us-east-1", validation_alias=_names("AWS_REGION", "AWS_DEFAULT_REGION"))
+    aws_region: str = Field(
+        "us-east-1", pattern="^[a-z0-9-]+$", validation_alias=_names("AWS_REGION", "AWS_DEFAULT_REGION")
+    )
     aws_endpoint_url: str | None = Field(None, validation_alias="AWS_ENDPOINT_URL")
     aws_access_key_id: str | None = Field(None, validation_alias="AWS_ACCESS_KEY_ID")
     aws_secret_access_key: SecretStr | None = Field(None, validation_alias="AWS_SECRET_ACCESS_KEY")
@@ -68,7 +72,7 @@ class Settings(BaseSettings):
     trusted_proxies: str | None = None
 
     host: str = "127.0.0.1"
-    port: int = 8000
+    port: int = Field(8000, ge=0, le=65_535)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     username: str | None = None
     password: SecretStr | None = None
@@ -164,17 +168,17 @@ class Settings(BaseSettings):
                 raise ValueError(f"{network} is everybody. Write addresses and networks such as 10.0.0.7,10.1.0.0/16")
         return given
 
-    @field_validator("openai_base_url")
+    @field_validator("aws_endpoint_url", "s3_public_url", "openai_base_url")
     @classmethod
     def _url(cls, given: str | None) -> str | None:
         """Nothing of the value is told: it may hold a password."""
         try:
-            address = urlsplit(given or "https://api.openai.com")
+            address = urlsplit(given or "https://default")
             sound = address.scheme in {"http", "https"} and address.hostname and address.port != 0
         except ValueError:
             sound = False
         if not sound:
-            raise ValueError("Write a URL with its scheme, such as https://api.openai.com/v1")
+            raise ValueError("Write a URL with its scheme, such as https://example.org or http://127.0.0.1:4566")
         return given
 
     @field_validator("llm_prices", mode="before")
@@ -193,6 +197,13 @@ class Settings(BaseSettings):
         except ValidationError as exc:
             problems = "; ".join(f"{_variable(error['loc'])}: {error['msg']}" for error in exc.errors())
             raise ConfigurationError(problems) from exc
+
+    @classmethod
+    def unknown(cls) -> list[str]:
+        """Variables of the environment and `.env` that are named like a setting and are none: misspelt, most likely."""
+        known = {f"DOCRELAY_{name.upper()}" for name, field in cls.model_fields.items() if not field.validation_alias}
+        given = {name.upper() for source in (EnvSettingsSource, DotEnvSettingsSource) for name in source(cls).env_vars}
+        return sorted(name for name in given - known - {_READ_BY_COMPOSE} if name.startswith("DOCRELAY_"))
 
     def signing_key(self) -> bytes:
         """The JWT signing key. Raises ConfigurationError for a missing, short or sample secret."""

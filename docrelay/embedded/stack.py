@@ -40,6 +40,8 @@ def run(settings: Settings) -> None:
         kept = home.keep_secrets(username=settings.username, password=_plain(settings.password))
         if settings.username not in {None, kept.username} or _plain(settings.password) not in {None, kept.password}:
             _say(f"This data folder has its first user: {kept.username}. DOCRELAY_USERNAME and _PASSWORD are not used.")
+        for name in settings.unknown():
+            _say(f"{name} is no setting, and means nothing. .env.example lists all there are.")
         supervisor = _assemble(home, settings, kept, port=port)
         _handle_signals(supervisor.request_stop)
         try:

@@ -90,6 +90,13 @@ async def test_log_ins_are_recorded_whether_they_succeed_or_not(
     assert admin.name not in lines.getvalue()
 
 
+async def test_audit_log_is_written_at_every_level(api: httpx.AsyncClient) -> None:
+    with logged(level="error") as stream:
+        assert (await api.post("/auth/login", json={"username": "nobody", "password": "no"})).status_code == 401
+    assert told(stream) == [("login", "refused", None)]
+    assert len(stream.getvalue().splitlines()) == 1
+
+
 async def test_refresh_reuse_and_log_out_are_recorded(
     api: httpx.AsyncClient, admin: User, backends: Backends, lines: io.StringIO
 ) -> None:

@@ -10,6 +10,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 import pytest
 
+from api_service.__main__ import server_config
+from api_service.app import create_app
 from api_service.http_protocol import LimitedHttpProtocol
 from shared.bootstrap import Backends
 from shared.settings import Settings
@@ -151,3 +153,11 @@ async def test_rest_of_a_refused_body_is_read_so_that_its_client_gets_the_answer
         for _ in range(2):
             answer = await client.post("/api/v1/documents", files={"file": ("a.txt", b"x" * 9_000_000, "text/plain")})
             assert answer.status_code == 401
+
+
+async def test_idle_connection_is_left_to_the_load_balancer_to_close(
+    stack_settings: Settings, backends: Backends
+) -> None:
+    """By 60 s nginx and AWS's have done so. A request that is sent to a connection as its server closes it is lost."""
+    config = server_config(create_app(stack_settings, backends), stack_settings)
+    assert config.timeout_keep_alive > 60

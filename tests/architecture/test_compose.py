@@ -12,6 +12,7 @@ import yaml
 from check_jsonschema import main as check_jsonschema
 from click.testing import CliRunner
 
+from api_service.__main__ import STOP_SECONDS
 from docrelay.cli import app
 from tests.architecture.checkout import ROOT
 
@@ -94,10 +95,15 @@ def test_worker_can_be_scaled() -> None:
     assert "ports" not in SERVICES["worker"]
 
 
-def test_stop_time_out_is_longer_than_what_a_worker_gives_running_work() -> None:
+def test_stop_time_out_is_longer_than_what_a_service_gives_running_work() -> None:
     shutdown = re.search(r"^#DOCRELAY_SHUTDOWN_SECONDS=(\d+)", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert shutdown
-    assert int(SERVICES["worker"]["stop_grace_period"].removesuffix("s")) > int(shutdown[1])
+    for service, seconds in (("worker", int(shutdown[1])), ("api", STOP_SECONDS)):
+        assert int(SERVICES[service]["stop_grace_period"].removesuffix("s")) > seconds
+
+
+def test_database_is_healthy_when_it_answers_by_network() -> None:
+    assert "--host=127.0.0.1" in SERVICES["postgres"]["healthcheck"]["test"]
 
 
 def test_images_run_without_rights() -> None:

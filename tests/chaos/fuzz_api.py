@@ -53,8 +53,7 @@ def command(stack: EmbeddedStack, given: argparse.Namespace) -> list[str]:
         *("--header", f"Authorization: Bearer {token(stack)}"),
         *("--phases", "examples,coverage,fuzzing,stateful", "--checks", ",".join(CHECKS)),
         *("--max-examples", str(given.examples), "--workers", "2"),
-        # The API closes a connection that has been idle for five seconds, perhaps as the next request comes.
-        *("--request-timeout", "30", "--request-retries", "1"),
+        *("--request-timeout", "30"),
         *(("--seed", str(given.seed)) if given.seed is not None else ()),
         *("--continue-on-failure", "--suppress-health-check", "all", "--warnings", "off", "--no-color"),
     ]

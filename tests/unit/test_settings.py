@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 
 
+@pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "AWS_ENDPOINT_URL", "DOCRELAY_S3_PUBLIC_URL"])
 @pytest.mark.parametrize(
     "url", ["foo", "127.0.0.1:8178/v1", "ftp://models/v1", "http:///v1", "http://me:hunter2@host:x/v1"]
 )
-def test_address_of_a_model_is_a_url_of_http(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OPENAI_BASE_URL", url)
-    with pytest.raises(ConfigurationError, match=r"OPENAI_BASE_URL: .*Write a URL with its scheme") as caught:
+def test_address_of_a_server_is_a_url_of_http(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, url)
+    with pytest.raises(ConfigurationError, match=rf"{name}: .*Write a URL with its scheme") as caught:
         Settings.load(_env_file=None)
     assert "hunter2" not in str(caught.value)
 
@@ -22,6 +25,26 @@ def test_address_of_a_model_is_a_url_of_http(url: str, monkeypatch: pytest.Monke
 def test_url_of_http_is_taken_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     assert Settings.load(_env_file=None).openai_base_url == url
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("AWS_REGION", "eu central"), ("DOCRELAY_PORT", "65536"), ("DOCRELAY_PORT", "-1")]
+)
+def test_value_that_no_server_could_have_is_refused_at_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigurationError, match=name):
+        Settings.load(_env_file=None)
+
+
+def test_misspelt_setting_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text("DOCRELAY_STOER=dynamodb\nDOCRELAY_AWS_IMAGE=mine\nJWT_SECRET_KEY=x\n")
+    # By its other name alone.
+    monkeypatch.setenv("DOCRELAY_OPENAI_API_KEY", "x")
+    monkeypatch.setenv("DOCRELAY_STORE", "dynamodb")
+    assert Settings.unknown() == ["DOCRELAY_OPENAI_API_KEY", "DOCRELAY_STOER"]
 
 
 def test_prices_that_are_no_json_are_told_by_variable_and_form(monkeypatch: pytest.MonkeyPatch) -> None:
