@@ -10,7 +10,7 @@
     │   └── LeaseLostError        this worker's lease or fence is gone
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
     ├── OverdueError              an attempt went on beyond every time-out of its parts
-    ├── NotNowError               ResultPending BudgetHeld ModelResting: nobody's failure, and no attempt
+    ├── NotNowError               ResultPending BudgetHeld ModelResting BucketAway: nobody's failure, and no attempt
     ├── FeedTrimmedError          what follows a place in a feed is no longer kept
     ├── BlobMissingError          the store knows the document, the bucket does not
     ├── IdempotencyMismatchError  same Idempotency-Key, different request
@@ -28,7 +28,6 @@ the fate of a queue message in `worker_service/disposition.py`.
 
 from __future__ import annotations
 
-import inspect
 from typing import ClassVar
 
 
@@ -36,7 +35,7 @@ class DocrelayError(Exception):
     """Docrelay could not do what was asked."""
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or inspect.getdoc(type(self)))
+        super().__init__(message or type(self).__doc__)
 
 
 class ConfigurationError(DocrelayError):
@@ -74,9 +73,11 @@ class InterruptedByStopError(DocrelayError):
 class NotNowError(DocrelayError):
     """The document has to wait for something else."""
 
-    # The reason in the document's history.
-    code: ClassVar[str] = "waiting"
-    retry_after_seconds: float = 5.0
+    code: ClassVar[str] = "waiting"  # The reason in the document's history.
+
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 5.0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ResultPendingError(NotNowError):
@@ -96,9 +97,11 @@ class ModelRestingError(NotNowError):
 
     code = "waiting_for_model"
 
-    def __init__(self, *, retry_after_seconds: float) -> None:
-        super().__init__()
-        self.retry_after_seconds = retry_after_seconds
+
+class BucketAwayError(NotNowError):
+    """The bucket as a whole does not answer."""
+
+    code = "waiting_for_bucket"
 
 
 class OverdueError(DocrelayError):

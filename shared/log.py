@@ -106,11 +106,19 @@ def _without_words(_logger: object, _method: str, line: structlog.types.EventDic
     given = line.pop("exc_info", None)
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
-        chain = [error]
-        while (cause := chain[-1].__cause__ or chain[-1].__context__) and cause not in chain:
-            chain.append(cause)
-        line["exception"] = [_frames(link) for link in chain]
+        line["exception"] = [_frames(link) for link in _chain(error, ())]
     return line
+
+
+def _chain(error: BaseException, known: tuple[BaseException, ...]) -> tuple[BaseException, ...]:
+    """The errors that are known, and after them this one, its cause, and what it is a group of."""
+    if error in known:
+        return known
+    known = (*known, error)
+    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
+    for link in (error.__cause__ or error.__context__, *members):
+        known = _chain(link, known) if link else known
+    return known
 
 
 def _frames(error: BaseException) -> str:

@@ -17,7 +17,10 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 
 def run_service(name: str, serve: Callable[[Settings], Coroutine[Any, Any, None]], *, run: Run) -> int:
-    """Run `serve` with the settings of the environment; returns the exit code: 0, 2 (usage) or 3 (unreachable)."""
+    """Run `serve` with the settings of the environment; returns the exit code.
+
+    0, 2 for a configuration that will not do, 3 for a backend that does not answer, 1 for a bug.
+    """
     try:
         settings = resolved(Settings.load())
         log.configure(level=settings.log_level, service=name)
@@ -27,4 +30,7 @@ def run_service(name: str, serve: Callable[[Settings], Coroutine[Any, Any, None]
     except (BackendUnavailableError, ConfigurationError) as exc:
         print(f"{name}: {exc}", file=sys.stderr)  # noqa: T201
         return 2 if isinstance(exc, ConfigurationError) else 3
+    except Exception as exc:  # noqa: BLE001 - Python itself would print its words, which may be a document's
+        _log.exception("process.failed", cause=type(exc).__name__)
+        return 1
     return 0

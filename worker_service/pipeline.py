@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Unpack
 
 from shared.clock import Clock, NewId
 from shared.document import Document, DocumentStatus, Facts, Lease, advance
-from shared.errors import HashMismatchError, MoveRefusedError, StageFailedError
+from shared.errors import (
+    BackendUnavailableError,
+    BucketAwayError,
+    HashMismatchError,
+    MoveRefusedError,
+    StageFailedError,
+)
 from shared.moves import commit
 from shared.ports import BlobStore, CallLedger, DocumentStore
 from shared.profiles import Profiles
@@ -17,6 +25,8 @@ from worker_service.breaker import Breakers
 from worker_service.calls import CallLimits, Calls
 from worker_service.in_flight import InFlight
 from worker_service.stages import Phase, Stage, Work
+
+_BUCKET_AWAY_SECONDS = 30.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,7 +51,7 @@ class Pipeline:
     async def run(self, document: Document, *, deadline: datetime) -> Document:
         """Bring a claimed document to completion; every write is refused once the claim is lost.
 
-        Raises DocumentError with the cause, MoveError when the claim is gone, BackendUnavailableError.
+        Raises DocumentError with the cause, MoveError when the claim is gone, BackendUnavailableError, NotNowError.
         """
         choice = self.profiles.choose(document.options.profile, document.id)
         work = Work(document=document, data=await self._read(document), choice=choice, report=document.report)
@@ -81,7 +91,8 @@ class Pipeline:
         return await commit(self.documents, change)
 
     async def _read(self, document: Document) -> bytes:
-        data = await self.blobs.get(document.blob_key)
+        async with self._bucket():
+            data = await self.blobs.get(document.blob_key)
         if hashlib.sha256(data).hexdigest() != document.sha256:
             raise HashMismatchError
         return data
@@ -95,7 +106,8 @@ class Pipeline:
         document = work.document
         # The fence is in the key, so that each claim writes, and on refusal removes, an object of its own.
         key = f"{document.prefix}text-{document.run}-{document.fence}.txt"
-        await self.blobs.put(key, work.text.encode(), content_type="text/plain; charset=utf-8")
+        async with self._bucket():
+            await self.blobs.put(key, work.text.encode(), content_type="text/plain; charset=utf-8")
         try:
             document = await self.move(
                 document,
@@ -112,6 +124,18 @@ class Pipeline:
             await self.blobs.delete_prefix(key)
             raise
         return replace(work, document=document, paid_calls=self._calls(document, work))
+
+    @asynccontextmanager
+    async def _bucket(self) -> AsyncIterator[None]:
+        """Raises BucketAwayError when all objects are out of reach, and not this one: no document pays for that."""
+        try:
+            yield
+        except BackendUnavailableError:
+            try:
+                await self.blobs.ping()
+            except BackendUnavailableError as away:
+                raise BucketAwayError(str(away), retry_after_seconds=_BUCKET_AWAY_SECONDS) from away
+            raise
 
     def _calls(self, document: Document, work: Work) -> Calls:
         return Calls(

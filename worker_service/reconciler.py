@@ -67,10 +67,16 @@ class Reconciler:
             except MoveError:
                 _log.info("sweep.overtaken", document_id=str(document.id))
             except BackendUnavailableError as exc:
-                # Later, so that one that cannot be helped does not stand in the way of the others.
                 _log.warning("sweep.put_off", document_id=str(document.id), cause=str(exc))
-                await self.documents.postpone(document, due_at=self.clock() + SEND_GRACE)
+                await self._put_off(document)
+            except Exception as exc:  # noqa: BLE001 - a bug, or a row that no store takes: of this document alone
+                _log.exception("sweep.failed_document", document_id=str(document.id), cause=type(exc).__name__)
+                await self._put_off(document)
         return len(due)
+
+    async def _put_off(self, document: Document) -> None:
+        """Later, so that one that cannot be helped does not stand in the way of the others."""
+        await self.documents.postpone(document, due_at=self.clock() + SEND_GRACE)
 
     async def trim(self, stopping: asyncio.Event) -> None:
         """Take away what is kept no longer, unless `stopping` is set."""

@@ -14,8 +14,12 @@ _log = log.get(__name__)
 
 
 async def serve(settings: Settings) -> None:
-    """Consume and sweep until SIGTERM or SIGINT, then finish what is running; a second signal gives it back."""
+    """Consume and sweep until SIGTERM or SIGINT, then finish what is running; a second signal gives it back.
+
+    Raises BackendUnavailableError: with a bucket or a queue that is not there, nothing is taken from anybody.
+    """
     async with open_backends(settings) as backends:
+        await backends.ping()
         worker = assemble(settings, backends)
         stopping = _stopped_by_signals(worker)
         await worker.start()

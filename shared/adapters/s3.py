@@ -12,7 +12,7 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError
 
 from shared.adapters.aws import error_code, translated
-from shared.errors import BlobMissingError, TooLargeError
+from shared.errors import BackendUnavailableError, BlobMissingError, TooLargeError
 from shared.filetype import SNIFFED_BYTES
 from shared.ports import BlobFacts, UploadForm
 
@@ -36,7 +36,12 @@ class S3BlobStore:
 
     async def ping(self) -> None:
         with translated("S3"):
-            await self._client.head_bucket(Bucket=self._bucket)
+            try:
+                await self._client.head_bucket(Bucket=self._bucket)
+            except ClientError as exc:
+                if error_code(exc) not in _MISSING:
+                    raise
+                raise BackendUnavailableError(f"S3 has no bucket {self._bucket}. Run: docrelay bootstrap") from exc
 
     async def put(self, key: str, body: bytes | BytesIO, *, content_type: str, sha256: str | None = None) -> None:
         checksum = {"ChecksumSHA256": b64encode(bytes.fromhex(sha256)).decode()} if sha256 else {}

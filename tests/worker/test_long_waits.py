@@ -7,13 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import pytest
+from aiobotocore.session import get_session
 
-from shared.bootstrap import Backends
+from shared.adapters.aws import client_options
+from shared.adapters.s3 import S3BlobStore
+from shared.bootstrap import Backends, open_backends
 from shared.errors import BackendUnavailableError, LLMRateLimitedError, StageFailedError
 from shared.settings import Settings
 from tests.support.builders import S
 from tests.worker.test_handler import World, delivery_of, passing
 from worker_service.disposition import Ack, Fail, Retry
+from worker_service.serve import serve
 
 WAIT_SECONDS = 700.0
 # One before the queue's twenty is soon enough, and one is too soon.
@@ -104,3 +108,34 @@ async def test_stage_that_cancels_itself_counts_as_an_attempt(world: World) -> N
     assert isinstance(await world.handle(world.handler(analysis=analysis), document), Retry)
     released = await world.now(document)
     assert (released.status, released.attempt) == (S.PENDING, 1)
+
+
+async def test_bucket_that_is_away_is_waited_for_and_burns_no_attempt(world: World) -> None:
+    document = await world.stored()
+    elsewhere = world.settings.model_copy(update={"bucket": "docrelay-not-there"})
+    async with open_backends(elsewhere) as away:
+        handler = World(elsewhere, away).handler(max_attempts=1)
+        for _ in range(2):
+            verdict = await world.handle(handler, document)
+            assert verdict == Retry(after_seconds=30, reason="waiting_for_bucket", burn_attempt=False)
+            waiting = await world.now(document)
+            assert (waiting.status, waiting.attempt) == (S.PENDING, 0)
+    assert await world.handle(world.handler(max_attempts=1), document) == Ack()
+
+
+async def test_single_object_out_of_reach_burns_the_attempt(world: World) -> None:
+    class Torn(S3BlobStore):
+        async def get(self, key: str) -> bytes:  # noqa: ARG002 - the port has it
+            raise BackendUnavailableError
+
+    document, settings = await world.stored(), world.settings
+    async with get_session().create_client("s3", **client_options(settings)) as s3:
+        handler = world.handler(max_attempts=1)
+        torn = Torn(client=s3, signer=s3, bucket=settings.bucket)
+        verdict = await world.handle(replace(handler, pipeline=replace(handler.pipeline, blobs=torn)), document)
+    assert isinstance(verdict, Fail)
+
+
+async def test_worker_without_its_bucket_does_not_start(stack_settings: Settings) -> None:
+    with pytest.raises(BackendUnavailableError, match=r"no bucket docrelay-not-there.*docrelay bootstrap"):
+        await serve(stack_settings.model_copy(update={"bucket": "docrelay-not-there"}))

@@ -324,10 +324,11 @@ async def test_sweeper_goes_on_after_the_store_did_not_answer(world: World) -> N
         await running
 
 
-async def test_document_that_cannot_be_settled_holds_up_no_other(world: World) -> None:
+@pytest.mark.parametrize("error", [BackendUnavailableError(), RuntimeError("a bug")])
+async def test_document_that_cannot_be_settled_holds_up_no_other(world: World, error: Exception) -> None:
     class Torn(S3BlobStore):
         async def delete_prefix(self, prefix: str) -> None:  # noqa: ARG002 - the port has it
-            raise BackendUnavailableError
+            raise error
 
     await world.stored(S.UPLOADED, S.DELETING)
     await world.stored(*PENDING)
