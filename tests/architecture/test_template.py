@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,6 +175,20 @@ def test_every_handler_exists() -> None:
     for function in FUNCTIONS.values():
         module, _, name = function["Handler"].rpartition(".")
         assert callable(getattr(importlib.import_module(module), name))
+
+
+def test_every_runtime_has_the_c_library_that_wheels_of_its_bundle_want() -> None:
+    # AWS: Amazon Linux 2 below Python 3.11 and older, Amazon Linux 2023 since.
+    glibc = {"python3.11": (2, 26), "python3.12": (2, 34), "python3.13": (2, 34)}
+    (wanted,) = re.findall(r"manylinux_(\d+)_(\d+)", (ROOT / "infra" / "bundle.sh").read_text())
+    offered = TEMPLATE["Parameters"]["PythonRuntime"]["AllowedValues"]
+    assert [one for one in offered if glibc[one] < tuple(map(int, wanted))] == []
+
+
+def test_no_bundle_is_made_for_a_runtime_that_is_not_offered(tmp_path: Path) -> None:
+    given = {"PATH": os.environ["PATH"], "ARTIFACTS_DIR": str(tmp_path), "LAMBDA_PYTHON": "3.11"}
+    made = subprocess.run([ROOT / "infra" / "bundle.sh", "lambda-core", "shared"], env=given, check=False, cwd=ROOT)
+    assert (made.returncode, list(tmp_path.iterdir())) == (2, [])
 
 
 def test_every_bundle_is_a_target_of_the_makefile() -> None:

@@ -22,8 +22,6 @@ from tests.deploy.emulated_aws import ROOT, STACK, EmulatedAWS, run
 from tests.support.documents import pdf
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-# The emulator runs functions in its own interpreter, whatever runtime the template asks for.
-RUNTIME = f"PythonRuntime=python{PYTHON}"
 MEBIBYTE = 1_048_576
 
 
@@ -65,20 +63,22 @@ def expand(_: Deployment) -> str:
 
 def build(deployment: Deployment) -> str:
     folder = deployment.folder / "build"
-    overrides = ("--parameter-overrides", RUNTIME)
-    run(".venv-sam/bin/sam", "build", "--build-dir", str(folder), *overrides, LAMBDA_PYTHON=PYTHON)
+    # The emulator runs functions in its own interpreter, whatever runtime the template asks for.
+    run(".venv-sam/bin/sam", "build", "--build-dir", str(folder), DEPLOY_TEST_PYTHON=PYTHON)
     built = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     assert all(any(path.glob("shared/__pycache__/*.pyc")) for path in built), "a bundle is not compiled"
     sizes = {path.name: bundles.megabytes(path) for path in built}
     assert max(sizes.values()) < 250
-    return ", ".join(f"{name} {size} MB" for name, size in sizes.items())
+    made = ", ".join(f"{name} {size} MB" for name, size in sizes.items())
+    return f"for this machine's Python {PYTHON}: {made}"
 
 
 def deploy(deployment: Deployment, *parameters: str) -> str:
     template = str(deployment.folder / "build" / "template.yaml")
     settings = str(ROOT / "samconfig.toml")
     given = ("--template-file", template, "--config-file", settings, "--no-confirm-changeset", "--no-progressbar")
-    deployment.aws.sam("deploy", *given, "--parameter-overrides", RUNTIME, *parameters)
+    changed = ("--parameter-overrides", *parameters) if parameters else ()
+    deployment.aws.sam("deploy", *given, *changed)
     deployment.outputs = deployment.aws.outputs()
     return "sam deploy: CREATE_COMPLETE"
 
