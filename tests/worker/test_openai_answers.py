@@ -8,7 +8,8 @@ import pytest
 
 from shared.analysis import Analysis
 from shared.errors import AnalysisError, LLMInvalidOutputError, LLMQuotaError, LLMRateLimitedError
-from worker_service.analyzers.openai_answers import Answer, Refusal, failure
+from worker_service.analyzers.openai_answers import Answer
+from worker_service.analyzers.openai_refusals import Refusal, failure
 from worker_service.failures import CallFailedError
 
 ANALYSIS = {

@@ -15,7 +15,7 @@ from shared.ledger import CallState
 from tests.support.builders import new_document, report
 from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.offline import OfflineAnalyzer
-from worker_service.analyzers.openai_answers import failure
+from worker_service.analyzers.openai_refusals import failure
 from worker_service.calls import Answered, Question
 from worker_service.extractors import Extraction
 from worker_service.stages import Phase, Stage, Work

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 from uuid import UUID
 
 from shared.errors import LLMTimeoutError, LLMUnavailableError
-from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Refusal, Schema, invalid
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Schema, invalid
+from worker_service.analyzers.openai_refusals import Refusal
 from worker_service.failures import CallFailedError
 
 if TYPE_CHECKING:
