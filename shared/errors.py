@@ -17,8 +17,9 @@
     └── DocumentError             why one document was refused or failed; `code` is public
         ├── IntakeError           UnsupportedType TooLarge Empty MissingFilename QuotaExceeded
         ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
-        ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMInvalidOutput
-        │                         BudgetExceeded
+        ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMInvalidOutput
+        │   │                     BudgetExceeded
+        │   └── LLMRefusedError   LLMRejected
         ├── StageError            StageFailed StageTimeout UnknownProfile
         └── DeliveryError         AttemptsExhausted DeadLettered
 
@@ -248,6 +249,10 @@ class LLMRefusedError(AnalysisError):
     """The model refused to analyze the document."""
 
     code = "llm_refused"
+
+
+class LLMRejectedError(LLMRefusedError):
+    """The model's API rejected the request, whatever the text in it: the settings do not fit the model."""
 
 
 class LLMInvalidOutputError(AnalysisError):

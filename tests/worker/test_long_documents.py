@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bootstrap import Backends
-from shared.errors import LLMInvalidOutputError
+from shared.errors import AnalysisError, LLMInvalidOutputError
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
 from worker_service.analyzers.chunks import BYTES_PER_TOKEN, ChunkCaps, plan_of, tokens_of
@@ -146,6 +146,20 @@ async def test_part_that_the_model_refuses_is_left_out(backends: Backends, make:
     coverage = (await make().analyze(extraction, calls=calls, timeout_seconds=60)).coverage
     assert coverage.chunks_answered == coverage.chunks_planned - 1
     assert (coverage.verdict, coverage.chars_analyzed < len(extraction.text)) == ("partial", True)
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "code"), [("402", "llm_quota"), ("context", "llm_refused"), ("422", "llm_refused")]
+)
+async def test_what_is_not_about_the_text_leaves_no_part_out_but_ends_the_document(
+    backends: Backends, make: Make, server: OpenAIServer, behaviour: str, code: str
+) -> None:
+    extraction, document = report_of(100), await analyzing(backends)
+    server.script(["ok", *[behaviour] * 99])
+    with pytest.raises(AnalysisError) as caught:
+        await make().analyze(extraction, calls=calls_of(backends, document), timeout_seconds=60)
+    assert caught.value.code == code
+    assert len(server.calls) < len(plan_of(extraction.text, SMALL).chunks)
 
 
 async def test_document_of_which_no_part_is_answered_fails(

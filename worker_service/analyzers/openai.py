@@ -13,7 +13,7 @@ from functools import partial
 
 from shared import log
 from shared.analysis import Analysis, AnalyzerInfo, Label, Labelling, Report
-from shared.errors import LLMInvalidOutputError, LLMRefusedError
+from shared.errors import LLMInvalidOutputError, LLMRefusedError, LLMRejectedError
 from shared.profiles import SHIPPED, Profile
 from shared.visible import visible
 from worker_service.analyzers import coverage_of
@@ -172,6 +172,9 @@ class OpenAIAnalyzer:
         """None when the model has no answer for this part: then the others are worth more than nothing."""
         try:
             return await self._questions.ask(calls, prompt, deadline)
+        except LLMRejectedError:
+            # Nor would it take the others, or one by chance, and the document would end as if it had been read.
+            raise
         except (LLMRefusedError, LLMInvalidOutputError) as exc:
             _logger.warning("llm.part_unread", cause=exc.code)
             return None

@@ -18,6 +18,7 @@ from shared.errors import (
     LLMQuotaError,
     LLMRateLimitedError,
     LLMRefusedError,
+    LLMRejectedError,
     LLMUnavailableError,
 )
 from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED
@@ -55,6 +56,8 @@ def failure(*, status: int, code: str | None, message: str, headers: Mapping[str
     """Tell apart the 4xx and 5xx answers; `code`, `message` and `headers` are the API's own."""
     if status in {401, 403}:
         return CallFailedError(LLMAuthError(), status=status)
+    if status == 402:
+        return CallFailedError(LLMQuotaError(), status=status)
     if status == 429:
         return CallFailedError(_limited(code, message, headers), status=status)
     if status >= 500 or status in {408, 409, 425}:
@@ -72,7 +75,7 @@ def _limited(code: str | None, message: str, headers: Mapping[str, str]) -> Anal
         return LLMQuotaError()
     # A request above the account's tokens per minute has the code of any other rate limit, but waiting never helps.
     if message.startswith("Request too large"):
-        return LLMRefusedError("The document is larger than the account's limit of tokens per minute.")
+        return LLMRejectedError("The document is larger than the account's limit of tokens per minute.")
     return LLMRateLimitedError(retry_after_seconds=_retry_after_seconds(headers))
 
 
@@ -80,8 +83,10 @@ def _rejected(status: int, code: str | None) -> AnalysisError:
     if status == 404:
         return LLMUnavailableError("The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL.")
     if code in {"context_length_exceeded", "string_above_max_length"} or status == 413:
-        return LLMRefusedError("The document is longer than the model can read. Lower DOCRELAY_LLM_CHUNK_TOKENS.")
-    return LLMRefusedError(f"The model's API rejected the request with HTTP status {status}.")
+        return LLMRejectedError("The document is longer than the model can read. Lower DOCRELAY_LLM_CHUNK_TOKENS.")
+    # A 400 without a known cause may be about the text; of the others, every request would get the same.
+    kind = LLMRefusedError if status == 400 else LLMRejectedError
+    return kind(f"The model's API rejected the request with HTTP status {status}.")
 
 
 def _retry_after_seconds(headers: Mapping[str, str], default: float = 10.0) -> float:
