@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bootstrap import Backends
-from shared.errors import AnalysisError, LLMInvalidOutputError
+from shared.errors import AnalysisError, LLMRefusedError
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
 from worker_service.analyzers.chunks import BYTES_PER_TOKEN, ChunkCaps, plan_of, tokens_of
@@ -162,11 +162,11 @@ async def test_what_is_not_about_the_text_leaves_no_part_out_but_ends_the_docume
     assert len(server.calls) < len(plan_of(extraction.text, SMALL).chunks)
 
 
-async def test_document_of_which_no_part_is_answered_fails(
+async def test_document_of_which_no_part_is_answered_fails_with_the_cause_of_its_parts(
     backends: Backends, make: Make, server: OpenAIServer
 ) -> None:
-    server.script(["refusal"] * 99)
-    with pytest.raises(LLMInvalidOutputError):
+    server.script(["filtered"] * 99)
+    with pytest.raises(LLMRefusedError, match="content filter"):
         await make().analyze(report_of(20), calls=calls_of(backends, await analyzing(backends)), timeout_seconds=60)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 
 from shared import log
 from shared.analysis import Analysis, AnalyzerInfo, Label, Labelling, Report
-from shared.errors import LLMInvalidOutputError, LLMRefusedError, LLMRejectedError
+from shared.errors import AnalysisError, LLMInvalidOutputError, LLMRefusedError, LLMRejectedError
 from shared.profiles import SHIPPED, Profile
 from shared.visible import visible
 from worker_service.analyzers import coverage_of
@@ -151,7 +151,7 @@ class OpenAIAnalyzer:
         # A call's reservation may hold the rest of a document's budget: then the next one is for after its bill.
         gate = asyncio.Semaphore(_CHUNKS_AT_ONCE if calls.limits.document_micro_usd is None else 1)
 
-        async def ask(number: int, chunk: Chunk) -> Analysis | None:
+        async def ask(number: int, chunk: Chunk) -> Analysis | AnalysisError:
             prompt = self._prompt(profile, part_label(number) + visible(chunk.text))
             async with gate:
                 return await self._ask_about_a_part(calls, prompt, deadline)
@@ -163,13 +163,12 @@ class OpenAIAnalyzer:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        read = [(chunk, answer) for chunk, answer in zip(plan.chunks, answers, strict=True) if answer is not None]
-        if not read:
-            raise LLMInvalidOutputError("The model has an answer for no part of the document.")
-        return read
+        return _read(plan, answers)
 
-    async def _ask_about_a_part(self, calls: Calls, prompt: Prompt[Analysis], deadline: float) -> Analysis | None:
-        """None when the model has no answer for this part: then the others are worth more than nothing."""
+    async def _ask_about_a_part(
+        self, calls: Calls, prompt: Prompt[Analysis], deadline: float
+    ) -> Analysis | AnalysisError:
+        """The cause when the model has no answer for this part: then the others are worth more than nothing."""
         try:
             return await self._questions.ask(calls, prompt, deadline)
         except LLMRejectedError:
@@ -177,7 +176,7 @@ class OpenAIAnalyzer:
             raise
         except (LLMRefusedError, LLMInvalidOutputError) as exc:
             _logger.warning("llm.part_unread", cause=exc.code)
-            return None
+            return exc
 
     async def _merge(self, calls: Calls, analyses: list[Analysis], profile: Profile, deadline: float) -> Analysis:
         if len(analyses) == 1:
@@ -195,6 +194,15 @@ class OpenAIAnalyzer:
             schema=Analysis,
             accept=partial(_acceptable, instructions=instructions, content=content),
         )
+
+
+def _read(plan: Plan, answers: Sequence[Analysis | AnalysisError]) -> list[tuple[Chunk, Analysis]]:
+    """The chunks that were read. Raises the cause of the first that was not when there are none."""
+    read = [(chunk, one) for chunk, one in zip(plan.chunks, answers, strict=True) if isinstance(one, Analysis)]
+    causes = [one for one in answers if isinstance(one, AnalysisError)]
+    if not read:
+        raise causes[0]
+    return read
 
 
 def _acceptable(analysis: Analysis, *, instructions: str, content: str) -> Analysis:
