@@ -4,7 +4,8 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, obey, stranger, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context, any status from 400 on. Else: ok.
+flood, obey, stranger, fenced, unreadable, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context,
+any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -172,7 +173,10 @@ class _Handler(BaseHTTPRequestHandler):
         call.delivered = True
 
     def _answer(self, answer: dict[str, Any], name: str, *, chat: bool) -> None:
-        body = json.dumps(_as_chat(answer) if chat else answer).encode()
+        said = _as_chat(answer) if chat else answer
+        if name == "unreadable":
+            said |= {"output": None, "choices": None}
+        body = json.dumps(said).encode()
         body += b" " * _HUGE_BYTES if name == "huge" else b""
         if name == "empty":
             body = b""
@@ -255,6 +259,8 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             content["text"] = json.dumps(_obedient(call))
         case "stranger":
             content["text"] = json.dumps({"label": "something else", "confidence": 0.9})
+        case "fenced":
+            content["text"] = f"<think>It is a letter.</think>\n```json\n{answer}\n```\nI hope that this helps!"
         case "failed":
             status, error = "failed", {"code": "server_error", "message": "Scripted failure."}
     call.input_tokens = sum(map(len, call.messages)) // CHARS_PER_TOKEN

@@ -8,7 +8,7 @@ import pytest
 
 from shared.analysis import Analysis
 from shared.errors import AnalysisError, LLMInvalidOutputError, LLMQuotaError, LLMRateLimitedError
-from worker_service.analyzers.openai_answers import Answer
+from worker_service.analyzers.openai_answers import Answer, ChatAnswer, Reply
 from worker_service.analyzers.openai_refusals import Refusal, failure
 from worker_service.failures import CallFailedError
 
@@ -23,8 +23,13 @@ ANALYSIS = {
 }
 
 
-def answer(*items: dict[str, object], **fields: object) -> Answer:
-    return Answer.read(json.dumps({"output": items, **fields}).encode())
+def answer(*items: dict[str, object], **fields: object) -> Reply:
+    return Reply.read(json.dumps({"output": items, **fields}).encode(), Answer)
+
+
+def chat(content: object, **fields: object) -> Reply:
+    choice = {"finish_reason": "stop", "message": {"role": "assistant", "content": content, **fields}}
+    return Reply.read(json.dumps({"choices": [choice]}).encode(), ChatAnswer)
 
 
 def message(text: str, **fields: object) -> dict[str, object]:
@@ -71,8 +76,78 @@ def test_reasoning_and_comments_are_not_part_of_the_answer() -> None:
     assert answer(thoughts, comment, message(json.dumps(ANALYSIS))).parsed(Analysis).topics == ["pumps"]
 
 
-def test_answer_without_usage_is_read() -> None:
-    assert answer(message(json.dumps(ANALYSIS))).usage is None
+JSON = json.dumps(ANALYSIS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"```json\n{JSON}\n```",
+        f'<think>\nLet me see {{the}} letter: {{"summary": 1}}\n</think>\n\n{JSON}',
+        f"It is a letter.</think>{JSON}",
+        f"Here is the analysis: {JSON}",
+        f"{JSON}\n\nI hope that this helps {{you}}!",
+        f"{JSON}<|im_end|>",
+        f"\ufeff{JSON}",
+        json.dumps({**ANALYSIS, "notes": "none", "sentiment": {"label": "neutral", "score": 0, "why": "It is dry."}}),
+    ],
+    ids=["fence", "thoughts", "thoughts without a beginning", "before", "behind", "end token", "BOM", "extra fields"],
+)
+def test_analysis_is_read_whatever_is_around_it(text: str) -> None:
+    assert answer(message(text)).parsed(Analysis) == chat(text).parsed(Analysis) == Analysis.model_validate(ANALYSIS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps({"analysis": ANALYSIS}),
+        json.dumps([ANALYSIS]),
+        f"Two of them: {json.dumps([ANALYSIS, ANALYSIS])}",
+        json.dumps({name: value for name, value in ANALYSIS.items() if name != "tags"}),
+        f"<think>{JSON}</think>",
+        JSON[:-9],
+        '{"a":' * 100_000,
+        f'{{"summary": {"9" * 5_000}}}',
+        "null",
+        "",
+    ],
+)
+def test_what_is_no_analysis_is_not_made_one(text: str) -> None:
+    for reply in (answer(message(text)), chat(text)):
+        with pytest.raises(CallFailedError) as caught:
+            reply.parsed(Analysis)
+        assert isinstance(caught.value.error, LLMInvalidOutputError)
+
+
+def test_text_is_read_of_a_message_in_parts() -> None:
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": JSON}]
+    assert chat(parts).parsed(Analysis).topics == ["pumps"]
+
+
+@pytest.mark.parametrize(("content", "name"), [(None, "reasoning_content"), ("", "reasoning"), (" ", "reasoning")])
+def test_answer_that_was_taken_for_thoughts_is_read(content: str | None, name: str) -> None:
+    assert chat(content, **{name: JSON}).parsed(Analysis).topics == ["pumps"]
+
+
+def test_thoughts_beside_an_answer_are_not_read() -> None:
+    with pytest.raises(CallFailedError):
+        chat("I am done.", reasoning_content=JSON).parsed(Analysis)
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"input_tokens": 7, "output_tokens": 2}, (7, 2)),
+        ({"prompt_tokens": 7, "completion_tokens": 2}, (7, 2)),
+        ({"prompt_tokens": 7, "completion_tokens": None}, (7, None)),
+        ({"prompt_tokens": "many"}, (None, None)),
+        (None, (None, None)),
+    ],
+)
+def test_bill_is_read_of_any_reply(usage: object, tokens: tuple[int | None, int | None]) -> None:
+    for body in ({"output": [], "usage": usage}, {"output": "nothing", "usage": usage}, {"error": "x", "usage": usage}):
+        bill = Reply.read(json.dumps(body).encode(), Answer).tokens
+        assert (bill.input_tokens, bill.output_tokens) == tokens
 
 
 def test_empty_answer_is_invalid_output() -> None:

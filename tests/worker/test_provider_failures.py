@@ -1,4 +1,4 @@
-"""Sixteen ways in which a provider fails, over real HTTP: each has its cause and exactly the calls that it is worth."""
+"""The ways in which a provider fails, over real HTTP: each has its cause and exactly the calls that it is worth."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ SCENARIOS = [
     Scenario("stall beyond the time-out", ("hang",) * 5, "llm_timeout", 2, seconds=1),
     Scenario("cut body", ("cut",) * 5, "llm_unavailable", 2),
     Scenario("invalid JSON", ("malformed",) * 5, "llm_invalid_output", 2),
+    Scenario("JSON in a fence, with thoughts before it", ("fenced",), None, 1),
     Scenario("wrong schema", ("schema",) * 5, "llm_invalid_output", 2),
     Scenario("refusal", ("refusal",) * 5, "llm_refused", 1),
     Scenario("truncated answer", ("incomplete", "ok"), None, 2),
@@ -129,12 +130,15 @@ async def test_api_that_asks_for_more_time_than_there_is_gets_it_by_a_release(pr
     assert len(provider.server.calls) == 1
 
 
-async def test_both_apis_are_billed_alike(provider: Provider) -> None:
+@pytest.mark.parametrize("behaviour", ["ok", "unreadable"])
+async def test_both_apis_are_billed_alike_whatever_they_answer(provider: Provider, behaviour: str) -> None:
+    provider.server.script([behaviour])
     document = await analyzing(provider.backends)
-    await provider.outcome(document)
-    [journal] = provider.server.calls
-    [row] = await provider.backends.ledger.calls(document.id, run=document.run)
-    assert row.cost_micro_usd == journal.input_tokens * 2 + journal.output_tokens * 8 > 0
+    assert await provider.outcome(document) is None
+    ledger = await provider.backends.ledger.calls(document.id, run=document.run)
+    bills = [journal.input_tokens * 2 + journal.output_tokens * 8 for journal in provider.server.calls]
+    assert [row.cost_micro_usd for row in ledger] == bills
+    assert all(bills)
 
 
 async def test_failures_in_a_row_spare_the_next_document_a_call_and_a_failure(provider: Provider) -> None:

@@ -5,9 +5,12 @@ Our own view of the wire, because the SDK builds its models unchecked and its pa
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from shared.errors import LLMInvalidOutputError, LLMRateLimitedError, LLMRefusedError, LLMUnavailableError
 from worker_service.failures import CallFailedError
@@ -15,9 +18,12 @@ from worker_service.failures import CallFailedError
 Schema = TypeVar("Schema", bound=BaseModel)
 
 AS_OFTEN_AS_ALLOWED = 1_000
+FILTERED = "The model's content filter stopped the analysis."
 _NO_ANSWER = "The model's API answered with something else than an answer."
-_FILTERED = "The model's content filter stopped the analysis."
 _CUT_OFF = "The model's answer is longer than the output limit."
+# What servers that take reasoning for a part of the answer leave in front of it; some without its beginning.
+_END_OF_THOUGHTS = "</think>"
+_JSON = re.compile(r'\{\s*"|\[\s*\{')
 
 
 class CutOffError(CallFailedError):
@@ -25,18 +31,40 @@ class CutOffError(CallFailedError):
 
 
 class Tokens(BaseModel):
-    input_tokens: int = 0
-    output_tokens: int = 0
+    """The bill, in the words of either API; servers leave out what they have not counted, or say null."""
+
+    input_tokens: int | None = Field(None, ge=0, validation_alias=AliasChoices("input_tokens", "prompt_tokens"))
+    output_tokens: int | None = Field(None, ge=0, validation_alias=AliasChoices("output_tokens", "completion_tokens"))
 
 
-class _ChatTokens(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
+class _Bill(BaseModel):
+    usage: Tokens | None = None
+
+
+class _Part(BaseModel):
+    type: str
+    text: str | None = None
+
+
+def _joined(content: str | list[_Part] | None) -> str:
+    """The text of a message; thoughts, which are parts of other kinds, are left out."""
+    if isinstance(content, list):
+        return "".join(part.text or "" for part in content if part.type in {"text", "output_text"})
+    return content or ""
 
 
 class _ChatMessage(BaseModel):
-    content: str | None = None
+    content: str | list[_Part] | None = None
+    # Where servers put what they take for thoughts, which is all of the answer when they take it wrongly.
+    reasoning_content: Any = None
+    reasoning: Any = None
     refusal: str | None = None
+
+    @property
+    def said(self) -> str:
+        thoughts = (one for one in (self.reasoning_content, self.reasoning) if isinstance(one, str))
+        content = _joined(self.content)
+        return content if content.strip() else next(thoughts, "")
 
 
 class _Choice(BaseModel):
@@ -48,37 +76,18 @@ class ChatAnswer(BaseModel):
     """The parts of a ChatCompletion object that matter here."""
 
     choices: list[_Choice]
-    usage: _ChatTokens | None = None
-
-    @classmethod
-    def read(cls, body: bytes) -> ChatAnswer:
-        try:
-            return cls.model_validate_json(body)
-        except ValidationError:
-            raise invalid(_NO_ANSWER) from None
-
-    @property
-    def tokens(self) -> Tokens:
-        usage = self.usage or _ChatTokens()
-        return Tokens(input_tokens=usage.prompt_tokens, output_tokens=usage.completion_tokens)
 
     def parsed(self, schema: type[Schema]) -> Schema:
-        """Return what this answer says. Raises CallFailedError."""
         if not self.choices:
             raise invalid()
         choice = self.choices[0]
         if choice.message.refusal:
             raise CallFailedError(LLMRefusedError())
         if choice.finish_reason == "content_filter":
-            raise CallFailedError(LLMRefusedError(_FILTERED))
+            raise CallFailedError(LLMRefusedError(FILTERED))
         if choice.finish_reason == "length":
             raise CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
-        return _parsed(choice.message.content or "", schema)
-
-
-class _Part(BaseModel):
-    type: str
-    text: str = ""
+        return _parsed(choice.message.said, schema)
 
 
 class _Item(BaseModel):
@@ -95,25 +104,12 @@ class _Reason(BaseModel):
 class Answer(BaseModel):
     """The parts of a Response object that matter here."""
 
-    status: str = "completed"
+    status: str | None = None
     error: _Reason | None = None
     incomplete_details: _Reason | None = None
     output: list[_Item] = []
-    usage: Tokens | None = None
-
-    @classmethod
-    def read(cls, body: bytes) -> Answer:
-        try:
-            return cls.model_validate_json(body)
-        except ValidationError:
-            raise invalid(_NO_ANSWER) from None
-
-    @property
-    def tokens(self) -> Tokens:
-        return self.usage or Tokens()
 
     def parsed(self, schema: type[Schema]) -> Schema:
-        """Return what this answer says. Raises CallFailedError."""
         if self.status == "failed":
             raise self._failed()
         parts = [part for item in self.output if _is_final(item) for part in item.content or ()]
@@ -121,7 +117,7 @@ class Answer(BaseModel):
             raise CallFailedError(LLMRefusedError())
         if self.status == "incomplete":
             raise self._incomplete()
-        return _parsed("".join(part.text for part in parts if part.type == "output_text"), schema)
+        return _parsed(_joined(parts), schema)
 
     def _failed(self) -> CallFailedError:
         if self.error and self.error.code == "rate_limit_exceeded":
@@ -130,14 +126,53 @@ class Answer(BaseModel):
 
     def _incomplete(self) -> CallFailedError:
         if self.incomplete_details and self.incomplete_details.reason == "content_filter":
-            return CallFailedError(LLMRefusedError(_FILTERED))
+            return CallFailedError(LLMRefusedError(FILTERED))
         return CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """What came with a 200: the bill, which what cannot be read has too, and an answer, if it is one."""
+
+    tokens: Tokens
+    answer: Answer | ChatAnswer | None
+
+    @classmethod
+    def read(cls, body: bytes, kind: type[Answer | ChatAnswer]) -> Reply:
+        bill = _read(body, _Bill)
+        return cls(tokens=(bill and bill.usage) or Tokens(), answer=_read(body, kind))
+
+    def parsed(self, schema: type[Schema]) -> Schema:
+        """Return what this reply says. Raises CallFailedError."""
+        if self.answer is None:
+            raise invalid(_NO_ANSWER)
+        return self.answer.parsed(schema)
+
+
+def _read(body: bytes, kind: type[Schema]) -> Schema | None:
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError:
+        return None
 
 
 def _parsed(text: str, schema: type[Schema]) -> Schema:
     try:
         return schema.model_validate_json(text)
     except ValidationError:
+        return _unwrapped(text, schema)
+
+
+def _unwrapped(text: str, schema: type[Schema]) -> Schema:
+    """The first JSON in a text, without the thoughts before it and what is around it, and without fields too many."""
+    _, ended, spoken = text.partition(_END_OF_THOUGHTS)
+    spoken = spoken if ended else text
+    begin = _JSON.search(spoken)
+    try:
+        value, _ = json.JSONDecoder().raw_decode(spoken, begin.start() if begin else 0)
+        return schema.model_validate(value, extra="ignore")
+    # Too deep, or a number of more digits than one may have.
+    except (ValueError, RecursionError):
         raise invalid() from None
 
 

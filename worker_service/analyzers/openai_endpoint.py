@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 from uuid import UUID
 
 from shared.errors import LLMTimeoutError, LLMUnavailableError
-from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Schema, invalid
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Reply, Schema, invalid
 from worker_service.analyzers.openai_refusals import Refusal
 from worker_service.failures import CallFailedError
 
@@ -77,9 +77,7 @@ class Endpoint:
         if self._client is not None:
             await self._client.close()
 
-    async def ask(
-        self, prompt: Prompt[Any], *, output_tokens: int, timeout_seconds: float, call_id: UUID
-    ) -> Answer | ChatAnswer:
+    async def ask(self, prompt: Prompt[Any], *, output_tokens: int, timeout_seconds: float, call_id: UUID) -> Reply:
         """Make one call. Raises CallFailedError."""
         client = await self.open()
         import httpx2  # noqa: PLC0415 - see the module docstring.
@@ -101,7 +99,7 @@ class Endpoint:
             raise _unanswered(exc) from None
         if body is None:
             raise invalid("The model's API answered with far more than an analysis.")
-        return Answer.read(body) if self._api == "responses" else ChatAnswer.read(body)
+        return Reply.read(body, Answer if self._api == "responses" else ChatAnswer)
 
     def _connect(self) -> AsyncOpenAI:
         from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415 - see the module docstring.

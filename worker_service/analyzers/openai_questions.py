@@ -114,15 +114,15 @@ class Questioner:
         timeout_seconds = asking.seconds_for_a_call
         asking.calls += 1
         try:
-            answer = await self._endpoint.ask(
+            reply = await self._endpoint.ask(
                 asking.prompt, output_tokens=asking.output_limit, timeout_seconds=timeout_seconds, call_id=call_id
             )
-            status, tokens = 200, answer.tokens
-            accepted = asking.prompt.accept(answer.parsed(asking.prompt.schema))
+            status, tokens = 200, reply.tokens
+            accepted = asking.prompt.accept(reply.parsed(asking.prompt.schema))
             cause = "ok"
         except CallFailedError as failed:
             cause, reason, status = failed.error.code, failed.reason, failed.status or status
-            failed.input_tokens, failed.output_tokens = tokens.input_tokens, tokens.output_tokens
+            failed.input_tokens, failed.output_tokens = tokens.input_tokens or 0, tokens.output_tokens or 0
             raise
         finally:
             _logger.info(
@@ -136,4 +136,8 @@ class Questioner:
                 input_tokens=tokens.input_tokens,
                 output_tokens=tokens.output_tokens,
             )
-        return Answered(text=accepted.model_dump_json(), **tokens.model_dump())
+        return Answered(
+            text=accepted.model_dump_json(),
+            input_tokens=tokens.input_tokens or 0,
+            output_tokens=tokens.output_tokens or 0,
+        )
