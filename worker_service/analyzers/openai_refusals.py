@@ -5,6 +5,7 @@ Nothing of what the vendor says is told on: it may quote the document or the key
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,29 +16,66 @@ from pydantic import BaseModel, ValidationError
 from shared.errors import (
     AnalysisError,
     LLMAuthError,
+    LLMInvalidOutputError,
     LLMQuotaError,
     LLMRateLimitedError,
     LLMRefusedError,
     LLMRejectedError,
     LLMUnavailableError,
 )
-from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED
+from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, FILTERED
 from worker_service.failures import CallFailedError
 
 _MAX_RETRY_AFTER_SECONDS = 3_600.0
 _QUOTA_CODES = {"insufficient_quota", "billing_not_active", "billing_hard_limit_reached"}
 
 
+# A prompt that is more than the model's window, in the words of OpenAI, vLLM, llama.cpp, LiteLLM and Mistral.
+_TOO_LONG = re.compile(
+    r"context.{0,3}(length|window|size)|exceed_context|string_above_max_length|prompt is too long"
+    r"|too (long|large) for (the |this )?model",
+    re.IGNORECASE,
+)
+_FILTERS = re.compile(
+    r"content_filter|content_policy|content management policy|data_inspection_failed|content exists risk|was flagged",
+    re.IGNORECASE,
+)
+# A server that looked at what its model wrote, and found no JSON: another answer may be some.
+_NO_JSON = "json_validate_failed"
+# What we send, and servers may not know. Those that are usual words count only where a server means a name.
+_OURS = re.compile(
+    r"\b(max_completion_tokens|max_output_tokens|max_tokens|response_format|json_schema|text\.format)\b"
+    r"|(?:['\"`:.]\s?)(store|strict)\b"
+)
+_ELSEWHERE = {
+    405: "The address takes no questions. Check OPENAI_BASE_URL.",
+    407: "The proxy wants to be logged in to.",
+}
+
+
 class _Words(BaseModel):
     code: Any = None
     type: Any = None
     message: Any = None
+    param: Any = None
+    detail: Any = None
+
+    @property
+    def told(self) -> str:
+        """What is looked through for the cause. Of details, which may quote the document, only what they are about."""
+        about = [self.detail] if isinstance(self.detail, str) else []
+        about += [
+            f"{'.'.join(map(str, place))}: {one.get('msg')}"
+            for one in (self.detail if isinstance(self.detail, list) else ())
+            if isinstance(one, dict) and isinstance(place := one.get("loc"), list)
+        ]
+        return " ".join(map(str, (self.code, self.type, f":{self.param}", self.message, *about)))
 
 
 class Refusal(_Words):
     """The parts that matter of what comes with a 4xx or 5xx. Some servers leave the `error` around it out."""
 
-    error: _Words | None = None
+    error: _Words | str | None = None
 
     @classmethod
     def read(cls, body: bytes) -> Refusal:
@@ -48,7 +86,9 @@ class Refusal(_Words):
             return cls()
 
     def failure(self, *, status: int, headers: Mapping[str, str]) -> CallFailedError:
-        said = self.error or self
+        said = _Words(message=self.error) if isinstance(self.error, str) else self.error or self
+        if status in {400, 404, 405, 407, 413, 422}:
+            return _rejected(status, said.told)
         return failure(status=status, code=str(said.code or said.type), message=str(said.message), headers=headers)
 
 
@@ -67,7 +107,7 @@ def failure(*, status: int, code: str | None, message: str, headers: Mapping[str
             status=status,
             wait_seconds=_retry_after_seconds(headers, default=0.0),
         )
-    return CallFailedError(_rejected(status, code), status=status)
+    return CallFailedError(_unknown(status), status=status)
 
 
 def _limited(code: str | None, message: str, headers: Mapping[str, str]) -> AnalysisError:
@@ -79,14 +119,28 @@ def _limited(code: str | None, message: str, headers: Mapping[str, str]) -> Anal
     return LLMRateLimitedError(retry_after_seconds=_retry_after_seconds(headers))
 
 
-def _rejected(status: int, code: str | None) -> AnalysisError:
+def _rejected(status: int, told: str) -> CallFailedError:
+    """The cause in what was told with a request that is not worth another try."""
     if status == 404:
-        return LLMUnavailableError("The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL.")
-    if code in {"context_length_exceeded", "string_above_max_length"} or status == 413:
-        return LLMRejectedError("The document is longer than the model can read. Lower DOCRELAY_LLM_CHUNK_TOKENS.")
+        unknown = "The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL."
+        return CallFailedError(LLMUnavailableError(unknown), status=status)
+    if status == 413 or _TOO_LONG.search(told):
+        too_long = "The document is longer than the model can read. Lower DOCRELAY_LLM_CHUNK_TOKENS."
+        return CallFailedError(LLMRejectedError(too_long), status=status, reason="context")
+    if _FILTERS.search(told):
+        return CallFailedError(LLMRefusedError(FILTERED), status=status, reason="content filter")
+    if _NO_JSON in told:
+        return CallFailedError(LLMInvalidOutputError(), retries=1, status=status, reason="no JSON")
+    if ours := _OURS.search(told):
+        name = ours[1] or ours[2]
+        return CallFailedError(LLMRejectedError(f"The model's API does not take {name}."), status=status, reason=name)
+    return CallFailedError(_unknown(status), status=status)
+
+
+def _unknown(status: int) -> AnalysisError:
     # A 400 without a known cause may be about the text; of the others, every request would get the same.
     kind = LLMRefusedError if status == 400 else LLMRejectedError
-    return kind(f"The model's API rejected the request with HTTP status {status}.")
+    return kind(_ELSEWHERE.get(status) or f"The model's API rejected the request with HTTP status {status}.")
 
 
 def _retry_after_seconds(headers: Mapping[str, str], default: float = 10.0) -> float:
