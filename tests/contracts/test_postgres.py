@@ -12,6 +12,7 @@ import pytest
 from psycopg import conninfo
 from pydantic import SecretStr
 
+from shared.adapters.postgres import schema
 from shared.adapters.postgres.connection import connected, fetch_one, open_pool, sound_url
 from shared.bootstrap import Backends, open_backends, upgrade_database
 from shared.errors import BackendUnavailableError, ConfigurationError
@@ -127,6 +128,36 @@ async def test_schema_of_a_later_version_is_left_alone(own_settings: Settings) -
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         upgrade_database(own_settings)
         assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+@IN_A_DATABASE_OF_ITS_OWN
+async def test_upgrade_does_not_wait_long_for_a_table_with_everybody_behind_it(
+    own_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schema, "_LOCK_SECONDS", 0.1)
+    database = own_settings.database_url.get_secret_value()
+    with psycopg.connect(database) as reading, psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0007'")
+        reading.execute("LOCK TABLE llm_results IN ACCESS SHARE MODE")
+        with pytest.raises(BackendUnavailableError, match="Nothing was changed: try again"):
+            upgrade_database(own_settings)
+
+
+@IN_A_DATABASE_OF_ITS_OWN
+async def test_many_insights_leave_connections_to_others(own_settings: Settings, own_backends: Backends) -> None:
+    owner, database = uuid4(), own_settings.database_url.get_secret_value()
+    connect = psycopg.AsyncConnection.connect
+    async with await connect(database) as locking, await connect(database, autocommit=True) as watching:
+        await locking.execute("LOCK TABLE documents")
+        asked = [asyncio.create_task(own_backends.folders.insight(owner, "")) for _ in range(40)]
+
+        async def some_wait() -> bool:
+            return (await watching.execute(WAITING)).rowcount >= 3
+
+        await until(some_wait)
+        await own_backends.accounts.has_users()
+        await locking.rollback()
+        assert {insight.documents for insight in await asyncio.gather(*asked)} == {0}
 
 
 @IN_A_DATABASE_OF_ITS_OWN

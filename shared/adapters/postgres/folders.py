@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from uuid import UUID
 
@@ -71,18 +72,25 @@ FROM inside
 """
 
 
+# All documents of an owner are read: whoever asks for many such answers shall not hold all the pool's connections.
+_AT_ONCE = 3
+
+
 class PostgresFolderStore:
     def __init__(self, *, pool: Pool) -> None:
         self._pool = pool
+        self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def folders(self, owner: UUID) -> list[FolderCount]:
-        found = await fetch_all(self._pool, _FOLDERS, {"owner": owner})
+        async with self._turns:
+            found = await fetch_all(self._pool, _FOLDERS, {"owner": owner})
         return with_subfolders(
             FolderCount(path=row["folder"], statuses=row["statuses"], newest_at=row["newest_at"]) for row in found
         )
 
     async def insight(self, owner: UUID, folder: str) -> FolderInsight:
-        row = await fetch_one(self._pool, INSIGHT, {"owner": owner, "folder": folder})
+        async with self._turns:
+            row = await fetch_one(self._pool, INSIGHT, {"owner": owner, "folder": folder})
         assert row is not None, "an aggregate without groups has one row"
         return FolderInsight(
             documents=row["documents"],

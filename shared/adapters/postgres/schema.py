@@ -21,6 +21,7 @@ _log = log.get(__name__)
 
 # Any constant will do: two upgrades at once must wait for each other.
 _UPGRADE_LOCK = 0x646F6372
+_LOCK_SECONDS = 5.0
 
 
 def upgrade(url: str) -> None:
@@ -35,10 +36,16 @@ def upgrade(url: str) -> None:
     try:
         with engine.begin() as connection:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _UPGRADE_LOCK})
+            # A change of a table waits for whoever reads it, a backup too, and everybody else waits behind it.
+            connection.execute(text(f"SET LOCAL lock_timeout = '{_LOCK_SECONDS}s'"))
             config.attributes["connection"] = connection
             if _is_ours(connection, config):
                 command.upgrade(config, "head")
     except OperationalError as exc:
+        if isinstance(exc.orig, psycopg.errors.LockNotAvailable):
+            raise BackendUnavailableError(
+                "A backup or a long query holds a table. Nothing was changed: try again when it has ended."
+            ) from exc
         raise BackendUnavailableError(f"PostgreSQL did not answer: {str(exc.orig).strip()}") from exc
     except ProgrammingError as exc:
         if not isinstance(exc.orig, psycopg.errors.InsufficientPrivilege):
