@@ -6,8 +6,10 @@ It leaves in the scope's `state` what is known only out here: `status`, of the a
 
 from __future__ import annotations
 
+import logging
 import re
 import time
+from http import HTTPStatus
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -18,6 +20,10 @@ _log = log.get(__name__)
 
 # What a caller may choose as its own request id: short, and nothing that could forge a log line.
 _ACCEPTED_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+# Asked every few seconds by whoever watches us: of interest when they are not answered.
+_PROBES = {"/livez", "/readyz"}
 
 
 class RequestLog:
@@ -49,10 +55,13 @@ class RequestLog:
                 await self._app(scope, receive, send_with_id)
             finally:
                 # The route's template, not the path: a path may hold what a user typed.
-                _log.info(
+                route = getattr(scope.get("route"), "path", None)
+                well = route in _PROBES and state["status"] == HTTPStatus.OK
+                _log.log(
+                    logging.DEBUG if well else logging.INFO,
                     "http.request",
                     method=scope["method"],
-                    route=getattr(scope.get("route"), "path", None),
+                    route=route,
                     status=state["status"],
                     milliseconds=round((time.perf_counter() - started) * 1000, 1),
                 )

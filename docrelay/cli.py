@@ -101,7 +101,15 @@ def bootstrap() -> None:
     from shared.adapters.secrets import resolved  # noqa: PLC0415
     from shared.bootstrap import provision  # noqa: PLC0415
 
-    asyncio.run(provision(resolved(Settings.load())))
+    settings = resolved(Settings.load())
+    first_admin = asyncio.run(provision(settings))
+    if first_admin == "not named":
+        typer.echo(
+            "nobody can log in yet: set DOCRELAY_USERNAME and _PASSWORD, or run: docrelay user add --admin NAME",
+            err=True,
+        )
+    elif first_admin == "not needed" and settings.password:
+        typer.echo("there are users already: DOCRELAY_USERNAME and _PASSWORD are not used", err=True)
 
 
 @database.command()

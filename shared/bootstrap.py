@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 from aiobotocore.session import AioSession, get_session
 
@@ -27,6 +28,8 @@ from shared.ports import (
     Retention,
 )
 from shared.settings import Settings
+
+FirstAdmin = Literal["added", "not needed", "not named"]
 
 _POOL_SIZE = 10
 
@@ -63,10 +66,11 @@ async def open_backends(settings: Settings) -> AsyncIterator[Backends]:
         yield await stack.enter_async_context(open_store(settings, session, blobs=blobs, queue=queue))
 
 
-async def provision(settings: Settings) -> None:
+async def provision(settings: Settings) -> FirstAdmin:
     """Create what is missing of bucket, queue, dead-letter queue, DynamoDB table and first admin.
 
-    A queue that had to be created has lost whatever it held: every document that waits for a message gets a new one.
+    Returns what became of the first admin. A queue that had to be created has lost whatever it held: every document
+    that waits for a message gets a new one.
     """
     session = get_session()
     async with _blobs(settings, session) as blobs, _queue(settings, session) as queue:
@@ -77,13 +81,15 @@ async def provision(settings: Settings) -> None:
     async with open_backends(settings) as backends:
         if created:
             await backends.documents.hasten(now=utc_now())
-        await add_first_admin(settings, backends.accounts)
+        return await add_first_admin(settings, backends.accounts)
 
 
-async def add_first_admin(settings: Settings, accounts: AccountStore) -> None:
+async def add_first_admin(settings: Settings, accounts: AccountStore) -> FirstAdmin:
     """Add the user of the settings as an admin when there is no user yet."""
-    if settings.username is None or settings.password is None or await accounts.has_users():
-        return
+    if await accounts.has_users():
+        return "not needed"
+    if settings.username is None or settings.password is None:
+        return "not named"
     passwords = Argon2Passwords()
     admin = User(
         id=uuid7(),
@@ -93,6 +99,7 @@ async def add_first_admin(settings: Settings, accounts: AccountStore) -> None:
         created_at=utc_now(),
     )
     await accounts.add_user(admin)
+    return "added"
 
 
 def upgrade_database(settings: Settings) -> None:

@@ -198,3 +198,12 @@ async def test_line_of_one_request_does_not_name_the_user_of_the_one_before(
     await api.get("/auth/me")
     requests = [line for line in map(json.loads, lines.getvalue().splitlines()) if line["event"] == "http.request"]
     assert [line["user_id"] for line in requests] == [str(admin.id), None]
+
+
+async def test_answered_probes_do_not_fill_the_log(api: httpx.AsyncClient) -> None:
+    with logged(level="info") as stream:
+        for path in ("/livez", "/readyz"):
+            assert (await api.get(httpx.URL("http://api").join(path))).status_code == 200
+        assert (await api.get("/auth/me")).status_code == 401
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["route"] for event in events if event["event"] == "http.request"] == ["/auth/me"]
