@@ -3,23 +3,16 @@
     DocrelayError
     ├── ConfigurationError        settings or environment; the process exits 2
     ├── BackendUnavailableError   a store, queue or bucket did not answer; worth another try
-    ├── MoveError
-    │   ├── IllegalMoveError      TRANSITIONS has no such move
-    │   ├── MoveRefusedError      somebody else moved the document first
-    │   ├── KeyTakenError         another request with the same Idempotency-Key was faster
-    │   └── LeaseLostError        this worker's lease or fence is gone
+    ├── MoveError                 IllegalMove MoveRefused KeyTaken LeaseLost
     ├── InterruptedByStopError    the worker was told to stop; nobody's failure
     ├── OverdueError              an attempt went on beyond every time-out of its parts
     ├── NotNowError               ResultPending BudgetHeld ModelResting BucketAway: nobody's failure, and no attempt
-    ├── FeedTrimmedError          what follows a place in a feed is no longer kept
-    ├── BlobMissingError          the store knows the document, the bucket does not
-    ├── IdempotencyMismatchError  same Idempotency-Key, different request
+    ├── FeedTrimmedError BlobMissingError IdempotencyMismatchError
     └── DocumentError             why one document was refused or failed; `code` is public
         ├── IntakeError           UnsupportedType TooLarge Empty MissingFilename QuotaExceeded
         ├── ExtractionError       Encrypted Corrupt Bomb NoText ExtractionTimeout ExtractionCrashed HashMismatch
-        ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMInvalidOutput
-        │   │                     BudgetExceeded
-        │   └── LLMRefusedError   LLMRejected
+        ├── AnalysisError         LLMAuth LLMQuota LLMRateLimited LLMTimeout LLMUnavailable LLMRefused LLMRejected
+        │                         LLMInvalidOutput BudgetExceeded
         ├── StageError            StageFailed StageTimeout UnknownProfile
         └── DeliveryError         AttemptsExhausted DeadLettered
 
