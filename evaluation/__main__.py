@@ -13,6 +13,7 @@ from evaluation.measures import Case, Score, cases, score
 from shared.analysis import Analysis, Usage
 from shared.clock import utc_now, uuid7
 from shared.ledger import ANSWER_KEPT_FOR, StoredAnswer
+from shared.model_server import model_server
 from shared.settings import Settings
 from worker_service.analyzers.offline import MODEL, analysis_of
 from worker_service.assembly import choose_analyzer
@@ -88,7 +89,7 @@ def main() -> None:
     for half in HALVES:
         # Nobody shall tune on what is held back.
         show(f"{MODEL}, {half} half", offline(half), misses=options.misses and half == "tuning")
-        if settings.openai_api_key is not None:
+        if model_server(settings):
             found = asyncio.run(by_model(half, settings))
             show(f"{settings.openai_model}, {half} half", found, misses=options.misses and half == "tuning")
 

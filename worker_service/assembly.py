@@ -10,6 +10,7 @@ from uuid import uuid4
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.errors import ConfigurationError
+from shared.model_server import model_server
 from shared.profiles import Profiles, load_profiles
 from shared.settings import Settings
 from worker_service.analyzers import Analyzer
@@ -145,21 +146,25 @@ def _limits(settings: Settings, profiles: Profiles) -> CallLimits:
     budgets = (settings.llm_budget_document_usd, settings.llm_budget_day_usd)
     models = {profile.model or settings.openai_model for profile in profiles.by_name.values()}
     unpriced = sorted(model for model in models if price_of(model, settings.llm_prices) is None)
-    if any(budgets) and settings.openai_api_key is not None and unpriced:
+    if any(budgets) and model_server(settings) and unpriced:
         raise ConfigurationError(f"A budget needs the price of {unpriced[0]} in DOCRELAY_LLM_PRICES.")
     document, day = (None if usd is None else round(usd * 1_000_000) for usd in budgets)
     return CallLimits(attempts=settings.llm_max_attempts, document_micro_usd=document, day_micro_usd=day)
 
 
 def choose_analyzer(settings: Settings) -> OfflineAnalyzer | OpenAIAnalyzer:
-    """OpenAI when there is a key, the offline analyzer otherwise; every result says which."""
-    if settings.openai_api_key is None:
+    """A model where there is a server for it, the offline analyzer otherwise; every result says which.
+
+    Raises ConfigurationError.
+    """
+    server = model_server(settings)
+    if server is None:
         return OfflineAnalyzer()
     return OpenAIAnalyzer(
-        api_key=settings.openai_api_key.get_secret_value(),
-        base_url=settings.openai_base_url,
-        model=settings.openai_model,
-        api=settings.openai_api,
+        api_key=server.key,
+        base_url=server.url,
+        model=server.model,
+        api=server.api,
         prices=settings.llm_prices,
         caps=ChunkCaps(
             chunk_tokens=settings.llm_chunk_tokens,

@@ -57,7 +57,7 @@ class OpenAIAnalyzer:
         self,
         *,
         api_key: str,
-        base_url: str | None,
+        base_url: str,
         model: str,
         prices: Mapping[str, tuple[float, float]],
         api: Api = "responses",

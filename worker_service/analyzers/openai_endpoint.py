@@ -59,7 +59,7 @@ class Prompt(Generic[Schema]):
 
 
 class Endpoint:
-    def __init__(self, *, api_key: str, base_url: str | None, api: Api) -> None:
+    def __init__(self, *, api_key: str, base_url: str, api: Api) -> None:
         self._api_key = api_key
         self._base_url = base_url
         self._api = api
@@ -159,6 +159,9 @@ def _why_nothing_was_sent(error: BaseException) -> str | None:
     match error:
         case httpx2.UnsupportedProtocol():
             return "OPENAI_BASE_URL is no URL of http or https"
+        case httpx2.LocalProtocolError():
+            # The SDK reads the other two by itself.
+            return "OPENAI_API_KEY, OPENAI_ORG_ID or OPENAI_PROJECT_ID has a character that no header has"
         case httpx2.ProxyError():
             return "the proxy refused the connection"
         case httpx2.ConnectTimeout() | httpx2.PoolTimeout():
