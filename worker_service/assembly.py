@@ -7,10 +7,11 @@ import shutil
 from dataclasses import dataclass
 from uuid import uuid4
 
+from shared import log
 from shared.bootstrap import Backends
 from shared.clock import utc_now, uuid7
 from shared.errors import ConfigurationError
-from shared.model_server import model_server
+from shared.model_server import ModelServer, model_server
 from shared.profiles import Profiles, load_profiles
 from shared.settings import Settings
 from worker_service.analyzers import Analyzer
@@ -31,6 +32,8 @@ from worker_service.stages import Stage
 from worker_service.stages.builtin import Analyze, Classify, Extract, Ocr
 from worker_service.stages.chosen import check_options, choose_stages
 from worker_service.upkeep import dead_letters_of, reconciler_of
+
+_log = log.get(__name__)
 
 # A paragraph, so that a sentence that a cut goes through is read whole once.
 _OVERLAP_TOKENS = 200
@@ -71,6 +74,7 @@ def assemble(settings: Settings, backends: Backends) -> Worker:
     analyzer, in_flight = choose_analyzer(settings), InFlight()
     stages, profiles = _stages(settings, sandbox, analyzer), load_profiles(settings.profiles)
     check_options(profiles, stages)
+    _log.info("analyzer.chosen", analyzer=analyzer.name, **_told(model_server(settings)))
     job_seconds = sum(stage.seconds for stage in stages)
     handler = Handler(
         pipeline=_pipeline(settings, backends, stages, profiles, in_flight),
@@ -150,6 +154,11 @@ def _limits(settings: Settings, profiles: Profiles) -> CallLimits:
         raise ConfigurationError(f"A budget needs the price of {unpriced[0]} in DOCRELAY_LLM_PRICES.")
     document, day = (None if usd is None else round(usd * 1_000_000) for usd in budgets)
     return CallLimits(attempts=settings.llm_max_attempts, document_micro_usd=document, day_micro_usd=day)
+
+
+def _told(server: ModelServer | None) -> dict[str, str]:
+    """What may be told of a server: not its key, nor a password in its URL."""
+    return {"model": server.model, "host": server.host, "api": server.api} if server else {}
 
 
 def choose_analyzer(settings: Settings) -> OfflineAnalyzer | OpenAIAnalyzer:

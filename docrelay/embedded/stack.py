@@ -21,6 +21,7 @@ from docrelay.embedded.services import Api, Worker
 from docrelay.embedded.supervisor import Supervisor
 from shared import log
 from shared.errors import ConfigurationError
+from shared.model_server import ModelServer, model_server
 from shared.settings import Settings
 
 # Better on a laptop than the settings' defaults: a short lease bounds what a kill costs, a short poll a stop.
@@ -31,6 +32,7 @@ _POOL_ROOM = 12
 
 def run(settings: Settings) -> None:
     """Run the stack in the foreground until a signal ends it. Raises ConfigurationError with nothing left running."""
+    server = model_server(settings)
     with Home.open(settings.home) as home:
         home.end_leftovers()
         port = settings.port or free_port()
@@ -45,7 +47,7 @@ def run(settings: Settings) -> None:
         supervisor = _assemble(home, settings, kept, port=port)
         _handle_signals(supervisor.request_stop)
         try:
-            asyncio.run(supervisor.run(lambda: _announce(home, kept, port=port)))
+            asyncio.run(supervisor.run(lambda: _announce(home, kept, server, port=port)))
         except ChildFailedError as exc:
             for line in exc.tail:
                 _say(f"  {line}")
@@ -152,13 +154,14 @@ def _log_to_file(home: Home, settings: Settings) -> None:
     log.configure(level=settings.log_level, service="supervisor", stream=stream)
 
 
-def _announce(home: Home, kept: Secrets, *, port: int) -> None:
+def _announce(home: Home, kept: Secrets, server: ModelServer | None, *, port: int) -> None:
     url = f"http://127.0.0.1:{port}"
     home.write_credentials(base_url=url, kept=kept)
     _say(f"ready {url}", err=False)
     _say(
         f"\n  API and docs  {url}/docs"
         f"\n  Log in        user {kept.username}, password in {home.path / 'credentials.json'}"
+        f"\n  Analyzer      {server or 'offline: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set'}"
         f"\n  Logs          {home.path / 'logs'}"
         f"\n  Check it      DOCRELAY_HOME={shlex.quote(str(home.path))} python3 tests/e2e_flow.py"
         "\n  Ctrl-C stops everything; the data stays.\n"

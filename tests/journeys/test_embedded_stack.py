@@ -66,6 +66,10 @@ def test_stdout_is_the_ready_line_alone(running: EmbeddedStack) -> None:
     assert running.stdout == f"ready {running.base_url}\n"
 
 
+def test_announcement_says_that_no_model_is_asked(running: EmbeddedStack) -> None:
+    assert "Analyzer      offline: neither OPENAI_API_KEY nor OPENAI_BASE_URL is set\n" in running.stderr
+
+
 def test_credentials_log_in(running: EmbeddedStack) -> None:
     headers = log_in(running)
     assert httpx.get(f"{running.base_url}/api/v1/auth/me", headers=headers).json()["role"] == "admin"

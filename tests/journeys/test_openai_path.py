@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -28,8 +29,14 @@ def client_of(folders: pytest.TempPathFactory, **environment: str) -> Iterator[h
     """A client logged in to a new stack with that environment."""
     with (
         EmbeddedStack(folders.mktemp("openai") / "home", environment=environment) as stack,
-        httpx.Client(base_url=f"{stack.base_url}/api/v1", timeout=30) as client,
+        logged_in(stack) as client,
     ):
+        yield client
+
+
+@contextmanager
+def logged_in(stack: EmbeddedStack) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=f"{stack.base_url}/api/v1", timeout=30) as client:
         names = ("username", "password")
         answer = client.post("/auth/login", json={name: stack.credentials[name] for name in names})
         assert answer.status_code == 200, answer.text
@@ -147,12 +154,18 @@ def test_model_of_the_settings_is_asked_and_priced(
     assert usage["cost_usd"] == round(call.input_tokens * 0.4 + call.output_tokens * 1.6) / 1_000_000
 
 
-def test_without_a_key_the_offline_analyzer_answers_and_says_so(
+def test_server_of_ones_own_needs_no_key_and_start_says_who_is_asked(
     server: OpenAIServer, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    before = len(server.calls)
-    with client_of(tmp_path_factory, OPENAI_BASE_URL=server.base_url) as client:
-        document = analyze(client)
-    assert (document["status"], document["analyzer"]["name"]) == ("completed", "offline")
-    assert (document["usage"]["calls"], document["usage"]["cost_usd"]) == (0, 0.0)
-    assert len(server.calls) == before
+    host, home = server.base_url.split("/")[2], tmp_path_factory.mktemp("openai") / "home"
+    url = server.base_url.replace("http://", "http://me:hunter2@")
+    model = {"OPENAI_BASE_URL": url, "OPENAI_API": "chat", "OPENAI_MODEL": "qwen3:8b"}
+    with EmbeddedStack(home, environment=model) as stack:
+        assert f"Analyzer      qwen3:8b at {host} (OPENAI_API=chat)\n" in stack.stderr
+        with logged_in(stack) as client:
+            document = analyze(client)
+    assert (document["status"], document["analyzer"]["model"]) == ("completed", "qwen3:8b")
+    started = (home / "logs" / "worker-1.log").read_text()
+    [line] = [line for line in map(json.loads, started.splitlines()) if line["event"] == "analyzer.chosen"]
+    assert [line[name] for name in ("analyzer", "model", "host", "api")] == ["openai", "qwen3:8b", host, "chat"]
+    assert "hunter2" not in stack.stderr + started

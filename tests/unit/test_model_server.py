@@ -43,6 +43,16 @@ def test_key_that_a_secret_held_is_held_to_the_same_rules(monkeypatch: pytest.Mo
         model_server(named.model_copy(update={"openai_api_key": SecretStr("sk\u2014canary")}))
 
 
+@pytest.mark.parametrize("key", ["", " \n"])
+def test_without_key_and_address_there_is_no_model(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert model_server(settings(monkeypatch, OPENAI_API_KEY=key)) is None
+
+
+def test_address_alone_is_a_server_that_wants_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = chosen(settings(monkeypatch, OPENAI_BASE_URL="http://127.0.0.1:11434/v1"))
+    assert (server.key, server.url) == ("none", "http://127.0.0.1:11434/v1")
+
+
 def test_key_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     server = chosen(settings(monkeypatch, OPENAI_API_KEY="sk-canary"))
     assert "canary" not in f"{server} {server!r}"
