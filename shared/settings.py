@@ -172,13 +172,29 @@ class Settings(BaseSettings):
     @classmethod
     def _url(cls, given: str | None) -> str | None:
         """Nothing of the value is told: it may hold a password."""
+        given = given.strip() if given else given
         try:
             address = urlsplit(given or "https://default")
-            sound = address.scheme in {"http", "https"} and address.hostname and address.port != 0
+            spaced = any(character.isspace() for character in given or "")
+            sound = address.scheme in {"http", "https"} and address.hostname and address.port != 0 and not spaced
         except ValueError:
             sound = False
         if not sound:
             raise ValueError("Write a URL with its scheme, such as https://example.org or http://127.0.0.1:4566")
+        return given
+
+    @field_validator("openai_base_url")
+    @classmethod
+    def _to_be_extended(cls, given: str | None) -> str | None:
+        """The SDK puts what it asks for behind it."""
+        address = urlsplit(given or "")
+        if address.query or address.fragment:
+            raise ValueError(
+                "Write it without ? and #. Azure: https://RESOURCE.openai.azure.com/openai/v1, and the deployment's "
+                "name as OPENAI_MODEL"
+            )
+        if address.path.rstrip("/").endswith(("/chat/completions", "/responses")):
+            raise ValueError("Write it up to /v1, without /chat/completions or /responses")
         return given
 
     @field_validator("llm_prices", mode="before")

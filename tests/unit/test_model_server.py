@@ -48,6 +48,11 @@ def test_without_key_and_address_there_is_no_model(key: str, monkeypatch: pytest
     assert model_server(settings(monkeypatch, OPENAI_API_KEY=key)) is None
 
 
+def test_empty_address_is_that_of_openai(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The SDK would take the empty variable for an address.
+    assert chosen(settings(monkeypatch, OPENAI_API_KEY="sk-canary", OPENAI_BASE_URL="")).url.startswith("https://api.")
+
+
 def test_address_alone_is_a_server_that_wants_no_key(monkeypatch: pytest.MonkeyPatch) -> None:
     server = chosen(settings(monkeypatch, OPENAI_BASE_URL="http://127.0.0.1:11434/v1"))
     assert (server.key, server.url) == ("none", "http://127.0.0.1:11434/v1")

@@ -12,7 +12,8 @@ from shared.settings import Settings
 
 @pytest.mark.parametrize("name", ["OPENAI_BASE_URL", "AWS_ENDPOINT_URL", "DOCRELAY_S3_PUBLIC_URL"])
 @pytest.mark.parametrize(
-    "url", ["foo", "127.0.0.1:8178/v1", "ftp://models/v1", "http:///v1", "http://me:hunter2@host:x/v1"]
+    "url",
+    ["foo", "127.0.0.1:8178/v1", "ftp://models/v1", "http:///v1", "http://me:hunter2@host:x/v1", "http://my host/v1"],
 )
 def test_address_of_a_server_is_a_url_of_http(name: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, url)
@@ -25,6 +26,30 @@ def test_address_of_a_server_is_a_url_of_http(name: str, url: str, monkeypatch: 
 def test_url_of_http_is_taken_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_BASE_URL", url)
     assert Settings.load(_env_file=None).openai_base_url == url
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8178/v1\n", " http://127.0.0.1:8178/v1 \r\n"])
+def test_space_around_a_url_is_no_part_of_it(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    assert Settings.load(_env_file=None).openai_base_url == "http://127.0.0.1:8178/v1"
+
+
+@pytest.mark.parametrize(
+    ("path", "words"),
+    [
+        ("openai/v1?api-version=2024-10-21", r"Azure: https://RESOURCE\.openai\.azure\.com/openai/v1"),
+        ("v1#chat", "without . and #"),
+        ("v1/chat/completions", "Write it up to /v1"),
+        ("v1/responses/", "Write it up to /v1"),
+    ],
+)
+def test_address_of_a_model_that_nothing_can_be_put_behind_is_refused(
+    path: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", f"https://me:hunter2@models.example/{path}")
+    with pytest.raises(ConfigurationError, match=rf"OPENAI_BASE_URL: .*{words}") as caught:
+        Settings.load(_env_file=None)
+    assert "hunter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
