@@ -221,9 +221,11 @@ class LLMRateLimitedError(AnalysisError):
 
     code = "llm_rate_limited"
 
-    def __init__(self, message: str | None = None, *, retry_after_seconds: float = 10.0) -> None:
+    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
+        """None when the API does not say how long."""
         super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+        self.told = retry_after_seconds is not None
+        self.retry_after_seconds = 10.0 if retry_after_seconds is None else retry_after_seconds
 
 
 class LLMTimeoutError(AnalysisError):

@@ -168,6 +168,24 @@ async def test_one_call_tries_when_the_rest_is_over_and_success_closes_the_break
         await analyzed(provider, breakers)
 
 
+async def test_wrong_address_is_told_each_document_and_holds_up_none(provider: Provider) -> None:
+    breakers = Breakers()
+    provider.server.script(["404"] * (FAILURES_IN_A_ROW + 1))
+    for _ in range(FAILURES_IN_A_ROW + 1):
+        await failing(provider, breakers, attempts=2)
+    await analyzed(provider, breakers)
+
+
+async def test_rate_limit_of_one_document_spares_the_others_their_calls(provider: Provider) -> None:
+    breakers = Breakers()
+    provider.server.script(["429:30"])
+    for _ in range(3):
+        with pytest.raises(LLMRateLimitedError) as caught:
+            await analyzed(provider, breakers)
+        assert 25 < caught.value.retry_after_seconds <= 30
+    assert len(provider.server.calls) == 1
+
+
 async def test_answers_that_are_no_outage_do_not_open_the_breaker(provider: Provider) -> None:
     breakers = Breakers()
     for behaviour in ("500", "401", "refusal", "malformed", "500", "quota", "500", "429:0", "500", "500", "500"):

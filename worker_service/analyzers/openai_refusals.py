@@ -105,7 +105,7 @@ def failure(*, status: int, code: str | None, message: str, headers: Mapping[str
             LLMUnavailableError(),
             retries=AS_OFTEN_AS_ALLOWED,
             status=status,
-            wait_seconds=_retry_after_seconds(headers, default=0.0),
+            wait_seconds=_retry_after_seconds(headers) or 0.0,
         )
     return CallFailedError(_unknown(status), status=status)
 
@@ -143,7 +143,8 @@ def _unknown(status: int) -> AnalysisError:
     return kind(_ELSEWHERE.get(status) or f"The model's API rejected the request with HTTP status {status}.")
 
 
-def _retry_after_seconds(headers: Mapping[str, str], default: float = 10.0) -> float:
+def _retry_after_seconds(headers: Mapping[str, str]) -> float | None:
+    """None when they do not say."""
     try:
         if milliseconds := headers.get("retry-after-ms"):
             seconds = float(milliseconds) / 1_000
@@ -151,7 +152,7 @@ def _retry_after_seconds(headers: Mapping[str, str], default: float = 10.0) -> f
             seconds = _seconds(headers.get("retry-after", ""))
     # A date may be of a year that no clock has.
     except (ValueError, OverflowError):
-        return default
+        return None
     return min(max(0.0, seconds), _MAX_RETRY_AFTER_SECONDS)  # In this order nan becomes 0.
 
 
