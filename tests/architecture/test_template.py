@@ -165,6 +165,12 @@ def test_errors_of_every_function_that_no_client_waits_for_ring() -> None:
     assert failing == set(FUNCTIONS) - {"ApiFunction"}
 
 
+def test_what_nobody_can_make_again_outlives_the_stack_and_its_own_condition() -> None:
+    kept = {name for name, one in RESOURCES.items() if one.get("DeletionPolicy") == "RetainExceptOnCreate"}
+    assert kept == {"Table", "JwtSecret", "AdminPassword"}
+    assert all(RESOURCES[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+
+
 def test_table_is_the_one_that_bootstrap_makes() -> None:
     table = of_type("AWS::DynamoDB::Table")["Table"]
     made = definition()

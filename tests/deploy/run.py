@@ -6,6 +6,7 @@ Each step prints one line; a step that fails ends it with exit code 1.
 from __future__ import annotations
 
 import io
+import secrets
 import sys
 import tempfile
 import time
@@ -136,12 +137,17 @@ def under_the_runtime_client(deployment: Deployment) -> str:
 
 def redeploy(deployment: Deployment) -> str:
     before = deployment.outputs
-    deploy(deployment, "WorkerConcurrency=7", "LogDays=7")
-    assert deployment.outputs == before
+    own = deployment.aws.client("secretsmanager").create_secret(Name="own", SecretString=secrets.token_hex(32))["ARN"]
+    changed = (f"JwtSecretArn={own}", f"PreviousJwtSecretArn={before['JwtSecretArn']}")
+    with deployment.client() as client:
+        deploy(deployment, "WorkerConcurrency=7", "LogDays=7", *changed)
+        # The token is of the secret that the stack made and no longer has.
+        assert client.get("/documents").status_code == 200
+    assert {**deployment.outputs, "JwtSecretArn": before["JwtSecretArn"]} == before
     mappings = deployment.aws.client("lambda").list_event_source_mappings()["EventSourceMappings"]
     assert 7 in {mapping.get("ScalingConfig", {}).get("MaximumConcurrency") for mapping in mappings}, mappings
     assert httpx.get(f"{deployment.base_url}/readyz", timeout=60).status_code == 200
-    return "a changed parameter is applied, everything else is where it was"
+    return "changed parameters are applied, a token of the secret before counts, everything else is where it was"
 
 
 def delete(deployment: Deployment) -> str:
