@@ -13,41 +13,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from shared.adapters.dynamodb.schema import definition
 from shared.bootstrap import open_backends
 from shared.settings import Settings
 from tests.architecture.checkout import ROOT
+from tests.support.sam_template import RESOURCES, TEMPLATE, TEXT, of_type
 from worker_service.assembly import assemble
 
 RULE = re.compile(r"^((?:[A-Za-z-]+ ?)+):(?!=)", re.MULTILINE)
-
-
-class _Loader(yaml.SafeLoader):
-    """Reads CloudFormation's short forms as the long ones."""
-
-
-def _intrinsic(loader: yaml.SafeLoader, suffix: str, node: yaml.Node) -> Any:
-    if isinstance(node, yaml.ScalarNode):
-        value: Any = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        assert isinstance(node, yaml.MappingNode)
-        value = loader.construct_mapping(node, deep=True)
-    return {suffix if suffix == "Ref" else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _intrinsic)
-
-TEXT = (ROOT / "template.yaml").read_text()
-TEMPLATE: dict[str, Any] = yaml.load(TEXT, Loader=_Loader)  # noqa: S506 - a safe loader with AWS's short forms
-RESOURCES: dict[str, Any] = TEMPLATE["Resources"]
-
-
-def of_type(kind: str) -> dict[str, Any]:
-    return {name: one["Properties"] for name, one in RESOURCES.items() if one["Type"] == kind}
 
 
 FUNCTIONS = of_type("AWS::Serverless::Function")
@@ -142,6 +116,9 @@ def test_every_alarm_goes_where_its_parameter_says() -> None:
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateAgeOfOldestMessage",
         "Errors",
+        "Invocations",
+        "FailedDocuments",
+        "RefusedByModel",
         "5xx",
     }
 
@@ -151,7 +128,7 @@ def test_what_stays_among_the_dead_letters_rings_also_while_it_is_hidden() -> No
     assert {
         (alarm["MetricName"], alarm["Statistic"], alarm["Threshold"])
         for alarm in of_type("AWS::CloudWatch::Alarm").values()
-        if "DeadLetters" in json.dumps(alarm["Dimensions"])
+        if "DeadLetters" in json.dumps(alarm)
     } == {
         ("ApproximateNumberOfMessagesVisible", "Minimum", 0),
         ("ApproximateNumberOfMessagesNotVisible", "Minimum", 0),
@@ -163,6 +140,26 @@ def test_errors_of_every_function_that_no_client_waits_for_ring() -> None:
     failing = {one["Dimensions"][0]["Value"]["Ref"] for one in alarms if one["MetricName"] == "Errors"}
     # What becomes of the API's is a 5xx.
     assert failing == set(FUNCTIONS) - {"ApiFunction"}
+
+
+def test_sweep_that_does_not_run_rings() -> None:
+    # No rule, no permission and no concurrency left are no errors, and no numbers either.
+    (alarm,) = [one for one in of_type("AWS::CloudWatch::Alarm").values() if one["MetricName"] == "Invocations"]
+    assert alarm["Dimensions"] == [{"Name": "FunctionName", "Value": {"Ref": "SweepFunction"}}]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Sum", "LessThanThreshold", 1)
+    assert alarm["TreatMissingData"] == "breaching"
+
+
+def test_every_counted_line_has_its_alarm() -> None:
+    counted = {
+        (one["MetricNamespace"]["Ref"], one["MetricName"])
+        for properties in of_type("AWS::Logs::MetricFilter").values()
+        for one in properties["MetricTransformations"]
+    }
+    alarms = of_type("AWS::CloudWatch::Alarm").values()
+    watched = {(one["Namespace"]["Ref"], one["MetricName"]) for one in alarms if "Ref" in one["Namespace"]}
+    assert watched == counted != set()
+    assert all("Dimensions" not in one for one in alarms if "Ref" in one["Namespace"])
 
 
 def test_what_nobody_can_make_again_outlives_the_stack_and_its_own_condition() -> None:

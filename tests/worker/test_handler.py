@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -26,6 +27,7 @@ from shared.errors import (
     CorruptError,
     DocumentError,
     LLMAuthError,
+    LLMQuotaError,
     LLMRateLimitedError,
 )
 from shared.idempotency import IdempotencyRecord
@@ -34,7 +36,9 @@ from shared.moves import commit
 from shared.ports import Delivery
 from shared.settings import Settings
 from tests.support.builders import lease, move, moves, new_document, report
+from tests.support.log_lines import logged
 from tests.support.running import until
+from tests.support.sam_template import counted_by
 from tests.support.staged import with_parts
 from worker_service.assembly import assemble
 from worker_service.consumer import Handler
@@ -428,6 +432,19 @@ async def test_named_cause_fails_the_document_under_its_code(world: World, error
     assert (failed.status, verdict.failure.code, verdict.failure.detail) == (S.FAILED, error.code, str(error))
     assert (await world.history(document))[-1].reason == error.code
     assert failed.due_at is None
+
+
+@pytest.mark.parametrize("error", [CorruptError(), LLMAuthError(), LLMQuotaError()])
+async def test_failed_document_is_one_line_for_the_alarms(world: World, error: DocumentError) -> None:
+    document, completed = await world.stored(), await world.stored()
+    with logged() as lines:
+        await world.handle(world.handler(analysis=passing(error)), document)
+        await world.handle(world.handler(), completed)
+    written = [json.loads(line) for line in lines.getvalue().splitlines()]
+    failed = [line for line in written if counted_by("FailedDocuments", line)]
+    refused = [line for line in written if counted_by("RefusedByModel", line)]
+    assert [line["document_id"] for line in failed] == [str(document.id)]
+    assert refused == ([] if isinstance(error, CorruptError) else failed)
 
 
 @pytest.mark.parametrize(("error", "expected"), [(BackendUnavailableError(), [2, 10]), (RuntimeError("a bug"), [2, 4])])
