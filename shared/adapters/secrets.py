@@ -5,7 +5,9 @@ Knows no setting by name: every secret one may be a reference, which is the ARN 
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,7 +19,13 @@ from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings
 
 # What is named does not exist, or not for this role: waiting does not help.
-_REFUSED = {"AccessDeniedException", "ParameterNotFound", "ResourceNotFoundException", "ValidationException"}
+_REFUSED = {
+    "AccessDeniedException",
+    "InvalidRequestException",  # marked for deletion
+    "ParameterNotFound",
+    "ResourceNotFoundException",
+    "ValidationException",
+}
 _ARN = re.compile(r"arn:[^:]+:(?P<service>secretsmanager|ssm):(?P<region>[^:]+):\d*:(?:secret:|parameter/).+")
 
 
@@ -37,8 +45,8 @@ def _read(settings: Settings, reference: re.Match[str]) -> SecretStr:
     client: Any = get_session().create_client(reference["service"], **options)
     try:
         if reference["service"] == "ssm":
-            return SecretStr(client.get_parameter(Name=arn, WithDecryption=True)["Parameter"]["Value"])
-        return SecretStr(client.get_secret_value(SecretId=arn)["SecretString"])
+            return _plain(arn, client.get_parameter(Name=arn, WithDecryption=True)["Parameter"]["Value"])
+        return _plain(arn, client.get_secret_value(SecretId=arn)["SecretString"])
     except ClientError as exc:
         if error_code(exc) in _REFUSED:
             raise ConfigurationError(f"{arn} cannot be read: {error_code(exc)}") from exc
@@ -47,3 +55,12 @@ def _read(settings: Settings, reference: re.Match[str]) -> SecretStr:
         raise BackendUnavailableError(f"{arn} cannot be read: AWS did not answer.") from exc
     except KeyError as exc:
         raise ConfigurationError(f"{arn} holds no text.") from exc
+
+
+def _plain(arn: str, stored: str) -> SecretStr:
+    """What is stored without the line break that files end with. Raises ConfigurationError for key/value pairs."""
+    with suppress(ValueError):
+        # As Secrets Manager's console makes them when nothing else is said.
+        if isinstance(json.loads(stored), dict):
+            raise ConfigurationError(f"{arn} holds key/value pairs. Store the secret by itself, as plain text.")
+    return SecretStr(stored.strip())

@@ -217,6 +217,36 @@ def test_secrets_are_passed_by_reference() -> None:
         assert re.search(r"Arn|\.Id", json.dumps(variables[name]))
 
 
+def test_what_reads_a_secret_may_decrypt_it_under_the_key_that_is_named() -> None:
+    key = {"Effect": "Allow", "Action": "kms:Decrypt", "Resource": {"Ref": "SecretsKeyArn"}}
+    decrypting = {"Fn::If": ["HasSecretsKey", key, {"Ref": "AWS::NoValue"}]}
+    for function in FUNCTIONS.values():
+        ((given,),) = [policy.values() for policy in function["Policies"]]
+        assert (decrypting in given) == ("secretsmanager:GetSecretValue" in json.dumps(given))
+    assert TEMPLATE["Conditions"]["HasSecretsKey"] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "SecretsKeyArn"}, ""]}]}
+
+
+@pytest.mark.parametrize("name", sorted(name for name in TEMPLATE["Parameters"] if name.endswith("Arn")))
+def test_secret_itself_is_refused_where_its_arn_belongs(name: str) -> None:
+    pattern, default = (TEMPLATE["Parameters"][name][what] for what in ("AllowedPattern", "Default"))
+    assert re.fullmatch(pattern, default)
+    assert re.fullmatch(pattern, "arn:aws-us-gov:ssm:us-gov-east-1:123456789012:parameter/docrelay/key")
+    assert not re.fullmatch(pattern, "sk-proj-0123456789")
+
+
+def test_table_that_is_named_is_the_one_that_functions_use_and_may_use() -> None:
+    own = TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["DOCRELAY_TABLE"]
+    assert own == {"Fn::If": ["NamesTable", {"Ref": "TableName"}, {"Ref": "Table"}]}
+    assert TEMPLATE["Outputs"]["TableName"]["Value"] == own
+    named = "arn:${AWS::Partition}:dynamodb:${AWS::Region}:${AWS::AccountId}:table/${TableName}"
+    arn = {"Fn::If": ["NamesTable", {"Fn::Sub": named}, {"Fn::GetAtt": "Table.Arn"}]}
+    for function in FUNCTIONS.values():
+        (resource,) = [one["Resource"] for one in statements(function) if "dynamodb:GetItem" in one["Action"]]
+        for part in as_list(resource):
+            _, given = part.get("Fn::Sub", (None, {"Arn": part}))
+            assert given == {"Arn": arn}
+
+
 def test_api_may_read_the_secret_before_when_one_is_named() -> None:
     (reading,) = [one for one in statements(FUNCTIONS["ApiFunction"]) if "ssm:GetParameter" in as_list(one["Action"])]
     named = {"Fn::If": ["HasPreviousSecret", {"Ref": "PreviousJwtSecretArn"}, {"Ref": "AWS::NoValue"}]}

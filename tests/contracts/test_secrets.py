@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from uuid import uuid4
 
@@ -37,6 +38,28 @@ KEYS = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
 def test_secret_of_secrets_manager_is_read(stack_settings: Settings) -> None:
     made = client(stack_settings, "secretsmanager").create_secret(Name=f"s{uuid4().hex}", SecretString=VALUE)
     assert resolved(naming(stack_settings, made["ARN"])).signing_key() == VALUE.encode()
+
+
+def test_last_line_break_of_a_file_is_no_part_of_the_secret(stack_settings: Settings) -> None:
+    made = client(stack_settings, "secretsmanager").create_secret(Name=f"s{uuid4().hex}", SecretString=f"{VALUE}\n")
+    assert resolved(naming(stack_settings, made["ARN"])).signing_key() == VALUE.encode()
+
+
+def test_pairs_of_keys_and_values_are_refused_with_what_to_store_instead(stack_settings: Settings) -> None:
+    pairs = json.dumps({"JWT_SECRET": VALUE})
+    made = client(stack_settings, "secretsmanager").create_secret(Name=f"s{uuid4().hex}", SecretString=pairs)
+    with pytest.raises(ConfigurationError, match="plain text") as caught:
+        resolved(naming(stack_settings, made["ARN"]))
+    assert made["ARN"] in str(caught.value)
+    assert VALUE not in str(caught.value)
+
+
+def test_secret_that_is_marked_for_deletion_is_a_mistake_in_the_configuration(stack_settings: Settings) -> None:
+    secrets = client(stack_settings, "secretsmanager")
+    made = secrets.create_secret(Name=f"s{uuid4().hex}", SecretString=VALUE)
+    secrets.delete_secret(SecretId=made["ARN"])
+    with pytest.raises(ConfigurationError, match=made["ARN"]):
+        resolved(naming(stack_settings, made["ARN"]))
 
 
 @pytest.mark.parametrize("prefix", ["/docrelay/", ""])
