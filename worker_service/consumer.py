@@ -25,7 +25,17 @@ from shared.errors import (
 )
 from shared.ports import Delivery, DocumentStore, MessageSource
 from worker_service.deliveries import in_groups, owner_of, read, settle
-from worker_service.disposition import MANY_RECEIVES, Ack, Disposition, Fail, Retry, decide, judge, not_begun
+from worker_service.disposition import (
+    MANY_RECEIVES,
+    Ack,
+    Disposition,
+    Fail,
+    Retry,
+    decide,
+    judge,
+    not_begun,
+    untouched,
+)
 from worker_service.pipeline import Pipeline
 
 _log = log.get(__name__)
@@ -35,7 +45,8 @@ _RECEIVE_BACKOFF_SECONDS = 1.0
 _OVERDUE_AFTER = timedelta(seconds=10)
 # Somebody else has the document now: its row says what is left to do, at the next delivery.
 _MOVED = Retry(after_seconds=1, reason="moved", burn_attempt=False)
-_GIVEN_BACK = Retry(after_seconds=0, reason="stopped", burn_attempt=False)
+# Not ours to delete: it is given back until the queue moves it to the dead letters.
+_UNKNOWN = Retry(after_seconds=0, reason="unknown message")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,8 +63,7 @@ class Handler:
         """Process one message; `stop` interrupts the work and gives it back."""
         message = read(delivery)
         if message is None:
-            # Not ours to delete: give it back until the queue moves it to the dead letters.
-            return Retry(after_seconds=0, reason="unknown message")
+            return _UNKNOWN
         with log.bound(document_id=str(message.document_id), trace_id=log.trace_id_of(message.traceparent)):
             held: Document | None = None
             try:
@@ -72,9 +82,13 @@ class Handler:
                 )
                 _log_failure(exc)
             recorded = await self._record(verdict or Ack(), held)
-            if isinstance(recorded, Retry) and not recorded.burn_attempt and delivery.receive_count >= MANY_RECEIVES:
+            if isinstance(recorded, Retry) and delivery.receive_count >= MANY_RECEIVES:
                 return await self._leave_to_the_sweep(message.document_id, recorded)
             return recorded
+
+    def give_back(self, delivery: Delivery) -> Disposition:
+        """Say what becomes of a message that nobody begins with: a stop, or one that comes back, is in front of it."""
+        return _UNKNOWN if read(delivery) is None else untouched(receives=delivery.receive_count)
 
     async def _run_leased(
         self, document: Document, delivery: Delivery, *, deadline: datetime, stop: asyncio.Event
@@ -233,12 +247,13 @@ class Consumer:
         """Do a group in order. What follows a message that has to come back is given back: it must not overtake."""
         waiting = deque(group)
         hiding = asyncio.create_task(self._keep_hidden(waiting))
-        returning: Retry | None = None
+        held_up = False
         try:
             while waiting:
                 delivery = waiting.popleft()
-                verdict = _GIVEN_BACK if returning or stopping.is_set() else await self._work(delivery)
-                returning = verdict if isinstance(verdict, Retry) else None
+                held_up = held_up or stopping.is_set()
+                verdict = self._handler.give_back(delivery) if held_up else await self._work(delivery)
+                held_up = held_up or isinstance(verdict, Retry)
                 await settle(delivery, verdict, queue=self._queue)
                 self._free_slots(1)
         finally:

@@ -24,10 +24,16 @@ _MAX_VISIBILITY_SECONDS = 43_200
 
 def read(delivery: Delivery) -> ProcessMessage | None:
     """The message, or None when it is not one that this version knows."""
+    message = _message_in(delivery)
+    if message is None:
+        _log.error("message.unknown", receive_count=delivery.receive_count)
+    return message
+
+
+def _message_in(delivery: Delivery) -> ProcessMessage | None:
     try:
         return ProcessMessage.model_validate_json(delivery.body)
     except ValidationError:
-        _log.error("message.unknown", receive_count=delivery.receive_count)
         return None
 
 
@@ -45,9 +51,14 @@ async def settle(delivery: Delivery, verdict: Disposition, *, queue: MessageSour
 
 
 def in_groups(deliveries: Sequence[Delivery]) -> list[list[Delivery]]:
-    """What has to be done one after the other: the messages of one FIFO group, in order. Others stand alone."""
-    named = sorted((one for one in deliveries if one.group), key=lambda one: one.group or "")
-    alone = [[one] for one in deliveries if not one.group]
+    """What has to be done one after the other: the messages of one FIFO group, in order. Others stand alone.
+
+    So does one of a group that is not known here: it comes back until the queue gives up on it, and would take with
+    it, untouched, whatever is behind it.
+    """
+    ordered = [one for one in deliveries if one.group and _message_in(one)]
+    alone = [[one] for one in deliveries if one not in ordered]
+    named = sorted(ordered, key=lambda one: one.group or "")
     return [list(group) for _, group in groupby(named, key=lambda one: one.group)] + alone
 
 

@@ -26,7 +26,8 @@ _BACKOFF_MAX_SECONDS = 60.0
 # What is away is seldom back at once: five attempts outlast two minutes of it.
 _OUTAGE_GROWTH, _GROWTH = 5.0, 2.0
 _MAX_DETAIL_CHARS = 1_000
-# SQS counts every delivery, and gives up after 20; a document that has to wait is none the worse for it.
+# SQS counts every delivery and gives up after 20, whatever they were for. A message that would come back after so many
+# goes instead: its document is due, so the sweep sends another one, at the end of the lane.
 MANY_RECEIVES = 15
 
 
@@ -84,11 +85,13 @@ def decide(error: Exception, *, attempt: int, max_attempts: int) -> Disposition:
     return Retry(after_seconds=_backoff_seconds(attempt, growth), reason=type(error).__name__)
 
 
-def not_begun(error: Exception, *, receives: int) -> Disposition:
-    """Say when a message comes back whose document could not even be claimed, which is no attempt of it.
+def untouched(*, receives: int) -> Disposition:
+    """Say what becomes of a message that nobody has begun with: it is back at once."""
+    return Ack() if receives >= MANY_RECEIVES else Retry(after_seconds=0, reason="untouched", burn_attempt=False)
 
-    One that has come back too often goes: the row is due, and the sweep sends another one.
-    """
+
+def not_begun(error: Exception, *, receives: int) -> Disposition:
+    """Say when a message comes back whose document could not even be claimed, which is no attempt of it."""
     if receives >= MANY_RECEIVES:
         return Ack()
     seconds, reason = _pause(error) or (_backoff_seconds(receives, _OUTAGE_GROWTH), type(error).__name__)

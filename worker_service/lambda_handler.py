@@ -20,8 +20,6 @@ with importing():
     from worker_service.deliveries import in_groups, of_event, settle
     from worker_service.disposition import Disposition, Retry
 
-_NOT_BEGUN = Retry(after_seconds=0, reason="not begun", burn_attempt=False)
-
 
 def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Answer which messages Lambda must not delete."""
@@ -41,14 +39,15 @@ async def process(worker: Worker, event: dict[str, Any], *, seconds: float) -> l
     verdicts: dict[str, Disposition] = {}
     alarm = asyncio.get_running_loop().call_later(seconds, stop.set)
     for group in in_groups(list(deliveries.values())):
-        verdict: Disposition | None = None
+        held_up = False
         for delivery in group:
-            late = verdicts and handler.clock() > latest_start
-            if late or isinstance(verdict, Retry):
-                verdict = _NOT_BEGUN
+            held_up = held_up or (len(verdicts) > 0 and handler.clock() > latest_start)
+            if held_up:
+                verdict = handler.give_back(delivery)
             else:
                 await _take_in_hand(delivery, handler)
                 verdict = await handler.handle(delivery, deadline=deadline, stop=stop)
+                held_up = isinstance(verdict, Retry)
             verdicts[delivery.receipt] = verdict
             if isinstance(verdict, Retry):
                 await settle(delivery, verdict, queue=handler.queue)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from aiobotocore.session import get_session
@@ -32,7 +33,10 @@ class Runner(Protocol):
         ...
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Polling:
+    batch: int = 1
+
     async def run(self, worker: Worker, settings: Settings, *, done: Condition) -> None:  # noqa: ARG002 - Lambda's
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
@@ -51,8 +55,8 @@ class Polling:
         return Consumer(
             handler=worker.handler,
             queue=worker.handler.queue,
-            slots=1,
-            batch=1,
+            slots=self.batch,
+            batch=self.batch,
             wait_seconds=0,
             visibility_seconds=_VISIBILITY_SECONDS,
             job_seconds=60,

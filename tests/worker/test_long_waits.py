@@ -61,10 +61,30 @@ async def test_message_of_a_document_that_another_worker_has_goes_as_well(world:
     assert await world.now(working) == working
 
 
-async def test_attempt_that_counts_comes_back_however_often_it_was_received(world: World) -> None:
+async def test_message_of_an_attempt_that_counts_goes_as_well_and_leaves_the_others_to_the_sweep(world: World) -> None:
     document = await world.stored()
-    tired = replace(delivery_of(document), receive_count=TIRED)
-    assert isinstance(await world.handle(world.handler(analysis=passing(RuntimeError())), document, tired), Retry)
+    fresh, tired = (replace(delivery_of(document), receive_count=count) for count in (FRESH, TIRED))
+    handler = world.handler(analysis=passing(RuntimeError()))
+    assert isinstance(await world.handle(handler, document, fresh), Retry)
+    assert await world.handle(handler, document, tired) == Ack()
+    waiting = await world.now(document)
+    assert (waiting.status, waiting.attempt) == (S.PENDING, 2)
+    assert waiting.due_at is not None
+    assert world.clock() < waiting.due_at < world.clock() + timedelta(seconds=60)
+
+
+async def test_message_that_nobody_begins_with_is_given_back_until_it_came_often(world: World) -> None:
+    handler, known = world.handler(), delivery_of(await world.stored())
+    unknown = replace(known, body="{}")
+    fresh, tired, foreign = (
+        handler.give_back(replace(one, receive_count=count))
+        for one, count in ((known, FRESH), (known, TIRED), (unknown, TIRED))
+    )
+    assert isinstance(fresh, Retry)
+    assert fresh.after_seconds == 0
+    assert tired == Ack()
+    # Only the queue may take away what is not ours.
+    assert isinstance(foreign, Retry)
 
 
 @dataclass

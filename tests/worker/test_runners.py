@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
@@ -41,7 +42,7 @@ class PlainText:
 
 @dataclass
 class Model:
-    """Notes what it is asked. It has each of `busy` come again once, and never answers to `forever`."""
+    """Notes what it is asked. It has `busy` come again once, fails at each `bug`, and never answers to `forever`."""
 
     name: str = "offline"
     asked: list[str] = field(default_factory=list)
@@ -56,6 +57,8 @@ class Model:
         self.begun.set()
         if extraction.text == "busy" and self.asked.count("busy") == 1:
             raise LLMRateLimitedError(retry_after_seconds=1)
+        if extraction.text == "bug":
+            raise RuntimeError
         if extraction.text == "forever":
             await asyncio.Event().wait()
         return report()
@@ -99,6 +102,17 @@ class World:
     async def send(self, document: Document) -> None:
         await dispatch(document, queue=self.backends.queue, documents=self.backends.documents, clock=utc_now)
 
+    async def send_unknown(self, *, owner: UUID) -> None:
+        """Send what no version of ours has written, into an owner's lane."""
+        place = {"MessageGroupId": f"{owner}#0", "MessageDeduplicationId": str(uuid4())}
+        await self.client.send_message(QueueUrl=await self.url(), MessageBody="{}", **place)
+
+    async def receive_in_vain(self, times: int) -> None:
+        """As a worker would that gives back whatever it is given."""
+        for _ in range(times):
+            for delivery in await self.backends.queue.receive(limit=10, wait_seconds=0, visibility_seconds=30):
+                await self.backends.queue.extend(delivery.receipt, visibility_seconds=0)
+
     async def run(self) -> None:
         """Until the queue has neither waiting nor hidden messages."""
 
@@ -109,11 +123,14 @@ class World:
 
     async def messages(self, which: str = "") -> tuple[int, int]:
         """How many messages wait, and how many are hidden."""
-        url = (await self.client.get_queue_url(QueueName=f"{self.settings.queue_name}{which}.fifo"))["QueueUrl"]
-        answer = await self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
+        answer = await self.client.get_queue_attributes(QueueUrl=await self.url(which), AttributeNames=["All"])
         names = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
         waiting, hidden = (int(answer["Attributes"][name]) for name in names)
         return waiting, hidden
+
+    async def url(self, which: str = "") -> str:
+        answer = await self.client.get_queue_url(QueueName=f"{self.settings.queue_name}{which}.fifo")
+        return str(answer["QueueUrl"])
 
     async def now(self, document: Document) -> Document:
         stored = await self.backends.documents.get(document.id)
@@ -142,6 +159,9 @@ async def world(
         yield World(
             settings, replace(opened[str(request.param)], queue=queue, dead_letters=queue.dead_letters), client, runner
         )
+
+
+BATCHES = pytest.mark.parametrize("runner", [Polling(batch=10), Lambda()], ids=["polling", "lambda"], indirect=True)
 
 
 @pytest.fixture(params=[Polling(), Lambda()], ids=["polling", "lambda"])
@@ -217,10 +237,45 @@ async def test_message_of_a_document_that_another_worker_holds_is_hidden_until_i
 
 
 async def test_message_that_is_not_ours_reaches_the_dead_letters(world: World) -> None:
-    url = (await world.client.get_queue_url(QueueName=f"{world.settings.queue_name}.fifo"))["QueueUrl"]
-    await world.client.send_message(QueueUrl=url, MessageBody="{}", MessageGroupId="x", MessageDeduplicationId="x")
+    await world.send_unknown(owner=uuid4())
     await world.run()
     assert await world.messages("-dead") == (1, 0)
+
+
+@BATCHES
+async def test_message_that_is_not_ours_holds_up_nothing_behind_it(world: World) -> None:
+    owner, texts = uuid4(), ["one", "two", "three"]
+    await world.send_unknown(owner=owner)
+    documents = [await world.sent(text, owner=owner) for text in texts]
+    await world.run()
+    assert {(await world.now(one)).status for one in documents} == {S.COMPLETED}
+    assert world.model.asked == texts
+    assert await world.messages("-dead") == (1, 0)
+
+
+@BATCHES
+async def test_message_that_came_often_goes_for_the_next_attempt_and_those_behind_it_are_done(world: World) -> None:
+    owner = uuid4()
+    failing, second, third = [await world.sent(text, owner=owner) for text in ("bug", "two", "three")]
+    await world.receive_in_vain(17)
+    await world.run()
+    tried = await world.now(failing)
+    assert (tried.status, tried.attempt) == (S.PENDING, 1)
+    assert tried.due_at
+    assert tried.due_at < utc_now() + timedelta(seconds=60)
+    assert [(await world.now(one)).status for one in (second, third)] == [S.COMPLETED] * 2
+    assert await world.messages("-dead") == (0, 0)
+
+
+@BATCHES
+async def test_message_that_came_often_goes_at_a_stop_although_nobody_has_begun_with_it(world: World) -> None:
+    owner = uuid4()
+    documents = [await world.sent(text, owner=owner) for text in ("forever", "after it", "after that")]
+    await world.receive_in_vain(17)
+    await world.runner.run_and_stop(world.worker, world.settings, begun=world.model.begun)
+    assert [(await world.now(one)).attempt for one in documents] == [0, 0, 0]
+    assert all([(await world.now(one)).due_at for one in documents])
+    assert (await world.messages(), await world.messages("-dead")) == ((0, 0), (0, 0))
 
 
 async def test_stop_gives_back_what_is_under_way_and_burns_no_attempt(world: World) -> None:
