@@ -4,8 +4,8 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, obey, stranger, fenced, unreadable, html, drop, hang, 429:RETRY_AFTER, quota, too_large, context,
-any status from 400 on. Else: ok.
+flood, obey, stranger, fenced, unreadable, clipped, cached, html, drop, hang, 429:RETRY_AFTER, quota, too_large,
+context, any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -208,6 +208,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 _HUGE_BYTES = 64 * 1024 * 1024
+_CLIPPED_TOKENS = 2_050
 _ERRORS: dict[str, tuple[int, str | None, str]] = {
     "401": (401, "invalid_api_key", "Incorrect API key provided: sk-scripted."),
     "429": (429, "rate_limit_exceeded", "Rate limit reached."),
@@ -263,8 +264,6 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             content["text"] = f"<think>It is a letter.</think>\n```json\n{answer}\n```\nI hope that this helps!"
         case "failed":
             status, error = "failed", {"code": "server_error", "message": "Scripted failure."}
-    call.input_tokens = sum(map(len, call.messages)) // CHARS_PER_TOKEN
-    call.output_tokens = len(content.get("text", "")) // CHARS_PER_TOKEN
     return {
         "id": "resp_scripted",
         "object": "response",
@@ -277,16 +276,26 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             {"id": "rs_1", "type": "reasoning", "summary": []},
             {"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": [content]},
         ],
-        "usage": {
-            "input_tokens": call.input_tokens,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": call.output_tokens,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": call.input_tokens + call.output_tokens,
-        },
+        "usage": _usage(call, behaviour, content.get("text", "")),
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
+    }
+
+
+def _usage(call: ReceivedCall, behaviour: str, said: str) -> dict[str, Any]:
+    call.input_tokens = sum(map(len, call.messages)) // CHARS_PER_TOKEN
+    call.output_tokens = len(said) // CHARS_PER_TOKEN
+    if behaviour == "clipped":  # The prompt, to what the context has room for.
+        call.input_tokens = min(call.input_tokens, _CLIPPED_TOKENS)
+    # Some servers leave what they had read before out of what they count.
+    cached = call.input_tokens * 3 // 4 if behaviour == "cached" else 0
+    return {
+        "input_tokens": call.input_tokens - cached,
+        "input_tokens_details": {"cached_tokens": cached},
+        "output_tokens": call.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": call.input_tokens + call.output_tokens,
     }
 
 
@@ -330,7 +339,11 @@ def _as_chat(response: dict[str, Any]) -> dict[str, Any]:
                 "message": {"role": "assistant", "content": part.get("text"), "refusal": part.get("refusal")},
             }
         ],
-        "usage": {"prompt_tokens": usage["input_tokens"], "completion_tokens": usage["output_tokens"]},
+        "usage": {
+            "prompt_tokens": usage["input_tokens"],
+            "prompt_tokens_details": usage["input_tokens_details"],
+            "completion_tokens": usage["output_tokens"],
+        },
     }
 
 

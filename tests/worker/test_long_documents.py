@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.bootstrap import Backends
-from shared.errors import AnalysisError, LLMRefusedError
+from shared.errors import AnalysisError, LLMRefusedError, LLMRejectedError
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
-from worker_service.analyzers.chunks import BYTES_PER_TOKEN, ChunkCaps, plan_of, tokens_of
+from worker_service.analyzers.chunks import BYTES_PER_TOKEN, ChunkCaps, least_tokens_of, plan_of, tokens_of
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.extractors import Extraction
 
@@ -65,6 +65,14 @@ def test_caps_leave_chunks_out_but_never_all(caps: dict[str, int], affordable: i
     plan = plan_of("word " * 1_000, ChunkCaps(**settings), affordable=affordable)
     assert len(plan.chunks) == chunks
     assert plan.planned == 9
+
+
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [("Pay the invoice, by 3 March.", 6), ("12.50  -- ____ 7", 3), ("\u672c\u5951\u7d04\u306f USB", 2), ("", 0)],
+)
+def test_least_tokens_are_words_and_of_scripts_without_spaces_a_third_of_the_characters(text: str, least: int) -> None:
+    assert least_tokens_of(text) == least
 
 
 @pytest.fixture
@@ -137,6 +145,39 @@ async def test_chunks_are_no_more_than_the_documents_budget_pays_for(
     assert report.coverage.verdict == "partial"
     assert 1 < report.coverage.chunks_answered < report.coverage.chunks_planned
     assert billed(server) < 0.06
+
+
+@pytest.mark.parametrize("api", ["responses", "chat"])
+@pytest.mark.parametrize("chunk_tokens", [32_000, 9_000], ids=["one question", "in chunks"])
+async def test_document_that_the_server_has_cut_is_not_taken_for_read(
+    backends: Backends, make: Make, server: OpenAIServer, chunk_tokens: int, api: str
+) -> None:
+    server.script(["clipped"] * 99)
+    document = await analyzing(backends)
+    analyzer = make(caps=ChunkCaps(chunk_tokens=chunk_tokens), api=api)
+    with pytest.raises(LLMRejectedError, match="read less than it was sent"):
+        await analyzer.analyze(report_of(400), calls=calls_of(backends, document), timeout_seconds=60)
+    ledger = await backends.ledger.calls(document.id, run=document.run)
+    assert [call.input_tokens for call in ledger if call.error] == [2_050]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "text"),
+    [
+        # A server may know its part of the bill only: what it had not read before.
+        ("clipped", "Pay the invoice for the pumps. " * 150),
+        ("cached", "Pay the invoice for the pumps. " * 2_000),
+        ("ok", "\n".join(f"{number}.50  {number}.75" for number in range(1_000, 3_000))),
+    ],
+    ids=["short", "cached", "numbers"],
+)
+async def test_no_server_is_taken_for_one_that_cuts_by_a_bill_that_is_small(
+    backends: Backends, make: Make, server: OpenAIServer, behaviour: str, text: str
+) -> None:
+    server.script([behaviour])
+    calls = calls_of(backends, await analyzing(backends))
+    report = await make(caps=ChunkCaps()).analyze(Extraction(text=text), calls=calls, timeout_seconds=60)
+    assert report.coverage.verdict == "complete"
 
 
 async def test_part_that_the_model_refuses_is_left_out(backends: Backends, make: Make, server: OpenAIServer) -> None:

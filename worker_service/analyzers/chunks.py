@@ -11,6 +11,11 @@ BYTES_PER_TOKEN = 3
 _SEAMS = [re.compile(pattern) for pattern in (r"\n\n", r"\n", r"(?<=[.!?:])\s|\u3002", r"\s")]
 # A seam is looked for in the last part of a chunk only.
 _SEAM_WITHIN = 4
+# Scripts without spaces; with o200k and its like a token has one or two of their characters.
+_DENSE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_WORD = re.compile(rf"[^\W_{_DENSE}]+")
+_DENSE_PER_TOKEN = 3
+_DENSE_CHARACTER = re.compile(f"[{_DENSE}]")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +52,11 @@ class Plan:
 def tokens_of(text: str) -> int:
     """The most tokens that a text is likely to have."""
     return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+
+
+def least_tokens_of(text: str) -> int:
+    """Fewer than a text has: no usual model takes several words for one token."""
+    return len(_WORD.findall(text)) + len(_DENSE_CHARACTER.findall(text)) // _DENSE_PER_TOKEN
 
 
 def plan_of(text: str, caps: ChunkCaps, *, affordable: int | None = None) -> Plan:

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pydantic import AliasChoices, BaseModel, Field, ValidationError
+from pydantic import AliasChoices, AliasPath, BaseModel, Field, ValidationError
 
 from shared.errors import LLMInvalidOutputError, LLMRateLimitedError, LLMRefusedError, LLMUnavailableError
 from worker_service.failures import CallFailedError
@@ -35,6 +35,17 @@ class Tokens(BaseModel):
 
     input_tokens: int | None = Field(None, ge=0, validation_alias=AliasChoices("input_tokens", "prompt_tokens"))
     output_tokens: int | None = Field(None, ge=0, validation_alias=AliasChoices("output_tokens", "completion_tokens"))
+    cached_tokens: Any = Field(
+        None,
+        validation_alias=AliasChoices(
+            AliasPath("input_tokens_details", "cached_tokens"), AliasPath("prompt_tokens_details", "cached_tokens")
+        ),
+    )
+
+    @property
+    def read_tokens(self) -> int:
+        """What the model has read of the prompt, at most: few servers leave what they had kept out of the input."""
+        return (self.input_tokens or 0) + (self.cached_tokens if isinstance(self.cached_tokens, int) else 0)
 
 
 class _Bill(BaseModel):

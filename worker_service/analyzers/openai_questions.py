@@ -17,9 +17,9 @@ from uuid import UUID
 
 from shared import log
 from shared.analysis import SCHEMA_VERSION
-from shared.errors import LLMTimeoutError
+from shared.errors import LLMRejectedError, LLMTimeoutError
 from shared.ledger import call_key
-from worker_service.analyzers.chunks import tokens_of
+from worker_service.analyzers.chunks import least_tokens_of, tokens_of
 from worker_service.analyzers.openai_answers import CutOffError, Schema, Tokens
 from worker_service.analyzers.openai_endpoint import Endpoint, Prompt
 from worker_service.analyzers.prompt import PROMPT_VERSION
@@ -32,6 +32,9 @@ OUTPUT_TOKENS = 8_000
 RAISED_OUTPUT_TOKENS = 16_000
 # The instructions and the schema.
 FIXED_INPUT_TOKENS = 1_500
+
+# No server has a context that is smaller than that.
+_NEVER_CUT_TOKENS = 1_000
 
 _logger = log.get(__name__)
 
@@ -118,6 +121,7 @@ class Questioner:
                 asking.prompt, output_tokens=asking.output_limit, timeout_seconds=timeout_seconds, call_id=call_id
             )
             status, tokens = 200, reply.tokens
+            _check_read(tokens, asking.prompt.content)
             accepted = asking.prompt.accept(reply.parsed(asking.prompt.schema))
             cause = "ok"
         except CallFailedError as failed:
@@ -141,3 +145,14 @@ class Questioner:
             input_tokens=tokens.input_tokens or 0,
             output_tokens=tokens.output_tokens or 0,
         )
+
+
+def _check_read(tokens: Tokens, content: str) -> None:
+    """Raises CallFailedError when the server has cut what it was sent, as some do without a word.
+
+    What it had kept of an earlier prompt some do not count; of the document that is nothing, the first time.
+    """
+    least = least_tokens_of(content)
+    if least > _NEVER_CUT_TOKENS and 0 < tokens.read_tokens < least:
+        cut = "The model's server read less than it was sent. Raise its context, or lower DOCRELAY_LLM_CHUNK_TOKENS."
+        raise CallFailedError(LLMRejectedError(cut), reason="prompt cut")
