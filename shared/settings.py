@@ -141,6 +141,8 @@ class Settings(BaseSettings):
     llm_chunk_tokens: int = Field(32_000, ge=500)
     llm_max_chunks: int = Field(16, ge=1)
     llm_max_tokens: int = Field(400_000, ge=500)
+    # What an answer may have; one that is cut off is asked for once more with twice as many.
+    llm_output_tokens: int = Field(8_000, ge=500)
     # Reserved before each call; none is no limit.
     llm_budget_document_usd: float | None = Field(None, gt=0)
     llm_budget_day_usd: float | None = Field(None, gt=0)

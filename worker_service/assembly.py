@@ -175,6 +175,7 @@ def choose_analyzer(settings: Settings) -> OfflineAnalyzer | OpenAIAnalyzer:
         model=server.model,
         api=server.api,
         prices=settings.llm_prices,
+        output_tokens=settings.llm_output_tokens,
         caps=ChunkCaps(
             chunk_tokens=settings.llm_chunk_tokens,
             overlap_tokens=min(_OVERLAP_TOKENS, settings.llm_chunk_tokens // 10),

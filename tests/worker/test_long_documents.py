@@ -14,7 +14,14 @@ from shared.bootstrap import Backends
 from shared.errors import AnalysisError, LLMRefusedError, LLMRejectedError
 from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
-from worker_service.analyzers.chunks import BYTES_PER_TOKEN, ChunkCaps, least_tokens_of, plan_of, tokens_of
+from worker_service.analyzers.chunks import (
+    BYTES_PER_TOKEN,
+    ChunkCaps,
+    groups_that_fit,
+    least_tokens_of,
+    plan_of,
+    tokens_of,
+)
 from worker_service.analyzers.openai import OpenAIAnalyzer
 from worker_service.extractors import Extraction
 
@@ -109,16 +116,41 @@ def parts_received(server: OpenAIServer) -> list[str]:
     return [call.document for call in server.calls if call.messages[-1].startswith("Part ")]
 
 
-async def test_long_document_is_read_whole_and_merged_by_one_more_call(
-    backends: Backends, make: Make, server: OpenAIServer
-) -> None:
+def merges_received(server: OpenAIServer) -> list[str]:
+    return [call.document for call in server.calls if call.messages[-1].startswith("Analyses ")]
+
+
+async def test_long_document_is_read_whole_and_merged(backends: Backends, make: Make, server: OpenAIServer) -> None:
     extraction = report_of(40)
     report = await make().analyze(extraction, calls=calls_of(backends, await analyzing(backends)), timeout_seconds=60)
     parts, coverage = parts_received(server), report.coverage
-    assert len(parts) == len(server.calls) - 1 == coverage.chunks_planned == coverage.chunks_answered > 2
+    assert len(parts) == coverage.chunks_planned == coverage.chunks_answered > 2
+    assert len(server.calls) == len(parts) + len(merges_received(server))
     assert all(any(line in part for part in parts) for line in extraction.text.split("\n\n"))
     assert (coverage.verdict, coverage.chars_analyzed) == ("complete", len(extraction.text))
     assert (report.usage.calls, report.usage.cost_usd) == (len(server.calls), billed(server))
+
+
+async def test_analyses_are_merged_in_groups_that_the_model_can_read(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    caps = ChunkCaps(chunk_tokens=600, overlap_tokens=0)
+    await make(caps=caps).analyze(
+        report_of(240), calls=calls_of(backends, await analyzing(backends)), timeout_seconds=60
+    )
+    parts, merges = parts_received(server), merges_received(server)
+    assert max(map(tokens_of, merges)) <= caps.chunk_tokens
+    assert 1 < len(merges) < len(parts)
+    # Every answer but the last is merged once.
+    assert sum(len(merge.splitlines()) for merge in merges) == len(parts) + len(merges) - 1
+
+
+@given(texts=st.lists(st.text(alphabet="ab", max_size=40), max_size=12), tokens=st.integers(min_value=1, max_value=40))
+def test_groups_are_all_texts_in_order_and_fewer_than_they_are(texts: list[str], tokens: int) -> None:
+    groups = groups_that_fit(texts, tokens)
+    assert [text for group in groups for text in group] == texts
+    assert len(groups) <= (len(texts) + 1) // 2
+    assert all(len(group) <= 2 or tokens_of("\n".join(group)) <= tokens for group in groups)
 
 
 def billed(server: OpenAIServer) -> float:

@@ -20,7 +20,6 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.chunks import ChunkCaps
 from worker_service.analyzers.openai import OpenAIAnalyzer
-from worker_service.analyzers.openai_questions import OUTPUT_TOKENS, RAISED_OUTPUT_TOKENS
 from worker_service.analyzers.prompt import PROMPT_VERSION
 from worker_service.extractors import Extraction
 
@@ -221,8 +220,18 @@ async def test_invalid_output_is_retried_once_whatever_the_attempts(server: Open
 
 async def test_cut_off_answer_is_asked_again_with_more_room(server: OpenAIServer, make: Make) -> None:
     server.script(["incomplete"])
-    await make().analyze(LETTER, timeout_seconds=20)
-    assert [call.body["max_output_tokens"] for call in server.calls] == [OUTPUT_TOKENS, RAISED_OUTPUT_TOKENS]
+    await make(output_tokens=700).analyze(LETTER, timeout_seconds=20)
+    assert [call.body["max_output_tokens"] for call in server.calls] == [700, 1_400]
+
+
+@pytest.mark.parametrize("behaviour", ["context", "413"])
+async def test_cut_off_answer_is_the_cause_when_more_room_is_not_to_be_had(
+    server: OpenAIServer, make: Make, behaviour: str
+) -> None:
+    server.script(["incomplete", behaviour])
+    error = await failure_of(make())
+    assert (error.code, len(server.calls)) == ("llm_invalid_output", 2)
+    assert "Raise DOCRELAY_LLM_OUTPUT_TOKENS" in str(error)
 
 
 async def test_tokens_of_a_failed_answer_are_counted(server: OpenAIServer, make: Make) -> None:

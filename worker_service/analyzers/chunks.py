@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 # A token is three bytes of UTF-8 or more in all but contrived texts: four in English, three in Chinese.
@@ -71,6 +72,16 @@ def plan_of(text: str, caps: ChunkCaps, *, affordable: int | None = None) -> Pla
             break
         taken.append(chunk)
     return Plan(chunks=tuple(taken), planned=len(chunks))
+
+
+def groups_that_fit(texts: Sequence[str], tokens: int) -> list[list[str]]:
+    """The texts in order, in groups of so many tokens; of two at least, so that there are fewer groups than texts."""
+    groups: list[list[str]] = []
+    for text in texts:
+        if not groups or (len(groups[-1]) > 1 and tokens_of("\n".join([*groups[-1], text])) > tokens):
+            groups.append([])
+        groups[-1].append(text)
+    return groups
 
 
 def _cut(text: str, caps: ChunkCaps) -> list[Chunk]:

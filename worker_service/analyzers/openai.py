@@ -17,12 +17,12 @@ from shared.errors import AnalysisError, LLMInvalidOutputError, LLMRefusedError,
 from shared.profiles import SHIPPED, Profile
 from shared.visible import visible
 from worker_service.analyzers import coverage_of
-from worker_service.analyzers.chunks import Chunk, ChunkCaps, Plan, plan_of
+from worker_service.analyzers.chunks import Chunk, ChunkCaps, Plan, groups_that_fit, plan_of
 from worker_service.analyzers.cleaning import cleaned, echoes
 from worker_service.analyzers.openai_answers import invalid
 from worker_service.analyzers.openai_endpoint import Api, Endpoint, Prompt
 from worker_service.analyzers.openai_labels import question_about
-from worker_service.analyzers.openai_questions import FIXED_INPUT_TOKENS, Questioner
+from worker_service.analyzers.openai_questions import FIXED_INPUT_TOKENS, OUTPUT_TOKENS, Questioner
 from worker_service.analyzers.prompt import (
     LABEL,
     MERGE_INSTRUCTIONS,
@@ -48,7 +48,7 @@ class OpenAIAnalyzer:
     """Analyzes with any API that speaks OpenAI's `POST /responses` or `POST /chat/completions`.
 
     `model` is for profiles that name none; `prices` are USD per million input and output tokens by model-name prefix;
-    text beyond `caps` is not sent and the coverage receipt says so.
+    text beyond `caps` is not sent and the coverage receipt says so. An answer has `output_tokens`.
     """
 
     name = "openai"
@@ -62,10 +62,13 @@ class OpenAIAnalyzer:
         prices: Mapping[str, tuple[float, float]],
         api: Api = "responses",
         caps: ChunkCaps | None = None,
+        output_tokens: int = OUTPUT_TOKENS,
         backoff_seconds: float = 0.5,
     ) -> None:
         self._endpoint = Endpoint(api_key=api_key, base_url=base_url, api=api)
-        self._questions = Questioner(self._endpoint, prices=prices, backoff_seconds=backoff_seconds)
+        self._questions = Questioner(
+            self._endpoint, prices=prices, output_tokens=output_tokens, backoff_seconds=backoff_seconds
+        )
         self._model = model
         self._prices = prices
         self._caps = caps or ChunkCaps()
@@ -144,7 +147,9 @@ class OpenAIAnalyzer:
             return None
         tokens = FIXED_INPUT_TOKENS + self._caps.chunk_tokens
         each = price.micro_usd(input_tokens=tokens, output_tokens=_TYPICAL_OUTPUT_TOKENS)
-        return limit_micro_usd // max(each, 1) - 1
+        questions = limit_micro_usd // max(each, 1)
+        in_a_merge = max(self._caps.chunk_tokens // _TYPICAL_OUTPUT_TOKENS, 2)
+        return questions - questions // in_a_merge - 1
 
     async def _map(self, calls: Calls, plan: Plan, profile: Profile, deadline: float) -> list[tuple[Chunk, Analysis]]:
         """The chunks that got an analysis, with it, in order."""
@@ -179,10 +184,18 @@ class OpenAIAnalyzer:
             return exc
 
     async def _merge(self, calls: Calls, analyses: list[Analysis], profile: Profile, deadline: float) -> Analysis:
-        if len(analyses) == 1:
-            return analyses[0]
-        lines = "\n".join(analysis.model_dump_json() for analysis in analyses)
-        return await self._questions.ask(calls, self._prompt(profile, MERGE_LABEL + lines, merging=True), deadline)
+        """One analysis of all, by as many calls as it takes for none to be longer than the model can read."""
+        while len(analyses) > 1:
+            lines = [analysis.model_dump_json() for analysis in analyses]
+            groups = groups_that_fit(lines, self._caps.chunk_tokens)
+            analyses = [await self._merged(calls, group, profile, deadline) for group in groups]
+        return analyses[0]
+
+    async def _merged(self, calls: Calls, lines: list[str], profile: Profile, deadline: float) -> Analysis:
+        if len(lines) == 1:
+            return Analysis.model_validate_json(lines[0])
+        prompt = self._prompt(profile, MERGE_LABEL + "\n".join(lines), merging=True)
+        return await self._questions.ask(calls, prompt, deadline)
 
     def _prompt(self, profile: Profile, content: str, *, merging: bool = False) -> Prompt[Analysis]:
         instructions = MERGE_INSTRUCTIONS if merging else instructions_of(profile)

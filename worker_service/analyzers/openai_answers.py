@@ -20,7 +20,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 AS_OFTEN_AS_ALLOWED = 1_000
 FILTERED = "The model's content filter stopped the analysis."
 _NO_ANSWER = "The model's API answered with something else than an answer."
-_CUT_OFF = "The model's answer is longer than the output limit."
+_CUT_OFF = "The model's answer is longer than the output limit. Raise DOCRELAY_LLM_OUTPUT_TOKENS."
 # What servers that take reasoning for a part of the answer leave in front of it; some without its beginning.
 _END_OF_THOUGHTS = "</think>"
 _JSON = re.compile(r'\{\s*"|\[\s*\{')

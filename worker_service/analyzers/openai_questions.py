@@ -17,7 +17,7 @@ from uuid import UUID
 
 from shared import log
 from shared.analysis import SCHEMA_VERSION
-from shared.errors import LLMRejectedError, LLMTimeoutError
+from shared.errors import AnalysisError, LLMRejectedError, LLMTimeoutError
 from shared.ledger import call_key
 from worker_service.analyzers.chunks import least_tokens_of, tokens_of
 from worker_service.analyzers.openai_answers import CutOffError, Schema, Tokens
@@ -29,7 +29,8 @@ from worker_service.pricing import price_of
 
 # An analysis takes about 500 tokens, but a reasoning model's thoughts count too.
 OUTPUT_TOKENS = 8_000
-RAISED_OUTPUT_TOKENS = 16_000
+# What a second call has, when the answer to the first was cut off.
+_RAISED = 2
 # The instructions and the schema.
 FIXED_INPUT_TOKENS = 1_500
 
@@ -46,8 +47,9 @@ class _Asking:
     prompt: Prompt[Any]
     deadline: float
     calls_allowed: int
-    output_limit: int = OUTPUT_TOKENS
+    output_limit: int
     calls: int = 0
+    cut_off: AnalysisError | None = None
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -59,10 +61,14 @@ class _Asking:
         """An equal share of what is left, so that a call that hangs leaves time for the next one."""
         return self.seconds_left / (self.calls_allowed - self.calls)
 
+    def cause(self, failed: CallFailedError) -> AnalysisError:
+        """A request that is rejected for the larger limit of a second call fails for what the first came to."""
+        return self.cut_off if self.cut_off and isinstance(failed.error, LLMRejectedError) else failed.error
+
     def may_retry(self, failed: CallFailedError) -> bool:
         self.failures[failed.error.code] += 1
         if isinstance(failed, CutOffError):
-            self.output_limit = RAISED_OUTPUT_TOKENS
+            self.output_limit, self.cut_off = self.output_limit * _RAISED, failed.error
         return self.calls < self.calls_allowed and self.failures[failed.error.code] <= failed.retries
 
 
@@ -70,15 +76,26 @@ class Questioner:
     """Asks over one endpoint. `prices` are USD per million input and output tokens by model-name prefix."""
 
     def __init__(
-        self, endpoint: Endpoint, *, prices: Mapping[str, tuple[float, float]], backoff_seconds: float
+        self,
+        endpoint: Endpoint,
+        *,
+        prices: Mapping[str, tuple[float, float]],
+        output_tokens: int,
+        backoff_seconds: float,
     ) -> None:
         self._endpoint = endpoint
         self._prices = prices
+        self._output_tokens = output_tokens
         self._backoff_seconds = backoff_seconds
 
     async def ask(self, calls: Calls, prompt: Prompt[Schema], deadline: float) -> Schema:
         """Return the answer, by a deadline on the monotonic clock. Raises AnalysisError and what `calls` raises."""
-        asking = _Asking(prompt=prompt, deadline=deadline, calls_allowed=calls.limits.attempts)
+        asking = _Asking(
+            prompt=prompt,
+            deadline=deadline,
+            calls_allowed=calls.limits.attempts,
+            output_limit=self._output_tokens,
+        )
         while asking.seconds_left > 0:
             try:
                 kept = await calls.once(self._question(asking), partial(self._call, asking))
@@ -87,7 +104,7 @@ class Questioner:
                 pause_seconds = max(backoff_seconds, failed.wait_seconds)
                 if not asking.may_retry(failed):
                     # The cause stays behind: a vendor's message may quote the document or the key.
-                    raise failed.error from None
+                    raise asking.cause(failed) from None
                 if asking.seconds_left <= pause_seconds:
                     raise failed.ending from None
             else:

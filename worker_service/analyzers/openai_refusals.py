@@ -47,6 +47,7 @@ _OURS = re.compile(
     r"\b(max_completion_tokens|max_output_tokens|max_tokens|response_format|json_schema|text\.format)\b"
     r"|(?:['\"`:.]\s?)(store|strict)\b"
 )
+_LIMITS = {"max_completion_tokens", "max_output_tokens", "max_tokens"}
 _ELSEWHERE = {
     405: "The address takes no questions. Check OPENAI_BASE_URL.",
     407: "The proxy wants to be logged in to.",
@@ -125,7 +126,10 @@ def _rejected(status: int, told: str) -> CallFailedError:
         unknown = "The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL."
         return CallFailedError(LLMUnavailableError(unknown), status=status)
     if status == 413 or _TOO_LONG.search(told):
-        too_long = "The document is longer than the model can read. Lower DOCRELAY_LLM_CHUNK_TOKENS."
+        too_long = (
+            "The document, with the room for its answer, is longer than the model can read. "
+            "Lower DOCRELAY_LLM_CHUNK_TOKENS or DOCRELAY_LLM_OUTPUT_TOKENS."
+        )
         return CallFailedError(LLMRejectedError(too_long), status=status, reason="context")
     if _FILTERS.search(told):
         return CallFailedError(LLMRefusedError(FILTERED), status=status, reason="content filter")
@@ -133,7 +137,9 @@ def _rejected(status: int, told: str) -> CallFailedError:
         return CallFailedError(LLMInvalidOutputError(), retries=1, status=status, reason="no JSON")
     if ours := _OURS.search(told):
         name = ours[1] or ours[2]
-        return CallFailedError(LLMRejectedError(f"The model's API does not take {name}."), status=status, reason=name)
+        how = ", or not so large a one. Lower DOCRELAY_LLM_OUTPUT_TOKENS." if name in _LIMITS else "."
+        rejected = LLMRejectedError(f"The model's API does not take {name}{how}")
+        return CallFailedError(rejected, status=status, reason=name)
     return CallFailedError(_unknown(status), status=status)
 
 
