@@ -4,8 +4,8 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, obey, stranger, fenced, unreadable, clipped, cached, html, drop, hang, 429:RETRY_AFTER, quota, too_large,
-context, any status from 400 on. Else: ok.
+flood, obey, stranger, fenced, unreadable, clipped, cached, reasoner, html, drop, hang, 429:RETRY_AFTER, quota,
+too_large, context, unsupported, any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -156,6 +156,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _behave(self, call: ReceivedCall) -> None:
         name, _, argument = call.outcome.partition(":")
+        if name == "reasoner" and "max_tokens" in call.body:
+            call.outcome = name = "unsupported"
         if name in {"hang", "slow"}:
             self.server.state.closing.wait(float(argument or 60))
         self.close_connection = True  # A connection kept alive would hold up server_close().
@@ -215,6 +217,11 @@ _ERRORS: dict[str, tuple[int, str | None, str]] = {
     "quota": (429, "insufficient_quota", "You exceeded your current quota."),
     "too_large": (429, "rate_limit_exceeded", "Request too large for the model on tokens per min (TPM)."),
     "flood": (500, None, "Scripted failure."),
+    "unsupported": (
+        400,
+        "unsupported_parameter",
+        "'max_tokens' is not supported. Use 'max_completion_tokens' instead.",
+    ),
     "context": (400, "context_length_exceeded", "Your input exceeds the context window of this model."),
 }
 

@@ -13,11 +13,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from shared.errors import LLMTimeoutError, LLMUnavailableError
 from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Reply, Schema, invalid
-from worker_service.analyzers.openai_refusals import Refusal
+from worker_service.analyzers.openai_refusals import NEWER_LIMIT, LimitNameError, Refusal
 from worker_service.failures import CallFailedError
 
 if TYPE_CHECKING:
@@ -63,6 +64,8 @@ class Endpoint:
         self._api_key = api_key
         self._base_url = base_url
         self._api = api
+        # By model; what one has refused is not tried again.
+        self._limit_names: dict[str, str] = {}
         self._client: AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
 
@@ -97,6 +100,9 @@ class Endpoint:
                 body = await _bounded(response.iter_bytes())
         except (TimeoutError, openai.OpenAIError, httpx2.HTTPError) as exc:
             raise _unanswered(exc) from None
+        except LimitNameError:
+            self._limit_names[prompt.model] = NEWER_LIMIT
+            raise
         if body is None:
             raise invalid("The model's API answered with far more than an analysis.")
         return Reply.read(body, Answer if self._api == "responses" else ChatAnswer)
@@ -133,9 +139,15 @@ class Endpoint:
             model=prompt.model,
             messages=prompt.messages,
             response_format={"type": "json_schema", "json_schema": described},
-            # The name that servers other than OpenAI's know.
-            max_tokens=output_tokens,
+            **{self._limit_names.get(prompt.model) or limit_name(self._base_url): output_tokens},
         )
+
+
+def limit_name(base_url: str) -> str:
+    """What Chat Completions call the limit of an answer. OpenAI's reasoning models know the newer name only, and most
+    servers of others, Ollama among them, only the older."""
+    host = urlsplit(base_url).hostname or ""
+    return NEWER_LIMIT if f".{host}".endswith(".api.openai.com") else "max_tokens"
 
 
 def _unanswered(error: Exception) -> CallFailedError:

@@ -47,11 +47,16 @@ _OURS = re.compile(
     r"\b(max_completion_tokens|max_output_tokens|max_tokens|response_format|json_schema|text\.format)\b"
     r"|(?:['\"`:.]\s?)(store|strict)\b"
 )
-_LIMITS = {"max_completion_tokens", "max_output_tokens", "max_tokens"}
+NEWER_LIMIT = "max_completion_tokens"
+_LIMITS = {NEWER_LIMIT, "max_output_tokens", "max_tokens"}
 _ELSEWHERE = {
     405: "The address takes no questions. Check OPENAI_BASE_URL.",
     407: "The proxy wants to be logged in to.",
 }
+
+
+class LimitNameError(CallFailedError):
+    """The model wants the limit of an answer under its newer name."""
 
 
 class _Words(BaseModel):
@@ -136,11 +141,16 @@ def _rejected(status: int, told: str) -> CallFailedError:
     if _NO_JSON in told:
         return CallFailedError(LLMInvalidOutputError(), retries=1, status=status, reason="no JSON")
     if ours := _OURS.search(told):
-        name = ours[1] or ours[2]
-        how = ", or not so large a one. Lower DOCRELAY_LLM_OUTPUT_TOKENS." if name in _LIMITS else "."
-        rejected = LLMRejectedError(f"The model's API does not take {name}{how}")
-        return CallFailedError(rejected, status=status, reason=name)
+        return _not_taken(ours[1] or ours[2], status, told)
     return CallFailedError(_unknown(status), status=status)
+
+
+def _not_taken(name: str, status: int, told: str) -> CallFailedError:
+    how = ", or not so large a one. Lower DOCRELAY_LLM_OUTPUT_TOKENS." if name in _LIMITS else "."
+    rejected = LLMRejectedError(f"The model's API does not take {name}{how}")
+    if name == "max_tokens" and NEWER_LIMIT in told:
+        return LimitNameError(rejected, retries=1, status=status, reason=name)
+    return CallFailedError(rejected, status=status, reason=name)
 
 
 def _unknown(status: int) -> AnalysisError:
