@@ -21,6 +21,7 @@ import httpx
 from tests.deploy import bundles, expanded
 from tests.deploy.emulated_aws import ROOT, STACK, EmulatedAWS, run
 from tests.support.documents import pdf
+from tests.support.sam_template import of_type
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 MEBIBYTE = 1_048_576
@@ -81,7 +82,14 @@ def deploy(deployment: Deployment, *parameters: str) -> str:
     changed = ("--parameter-overrides", *parameters) if parameters else ()
     deployment.aws.sam("deploy", *given, *changed)
     deployment.outputs = deployment.aws.outputs()
-    return "sam deploy: CREATE_COMPLETE"
+    # SAM has written out what YAML merges in the template.
+    written = of_type("AWS::CloudWatch::Alarm").values()
+    alarms = deployment.aws.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    facts = ("AlarmDescription", "MetricName", "ComparisonOperator", "Threshold", "TreatMissingData")
+    assert sorted([one[fact] for fact in facts] for one in alarms) == sorted(
+        [one[fact] for fact in facts] for one in written
+    )
+    return f"sam deploy: CREATE_COMPLETE, {len(alarms)} alarms"
 
 
 def flow(deployment: Deployment) -> str:
