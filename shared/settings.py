@@ -98,6 +98,9 @@ class Settings(BaseSettings):
     upload_slots: int = Field(16, ge=1)
     body_idle_seconds: float = Field(30, gt=0)
 
+    # Behind Lambda an answer may have 6 MB; a longer text is answered with where it lies.
+    text_max_bytes: int | None = Field(None, ge=1)
+
     stream_seconds: float = Field(300, gt=0)
     stream_heartbeat_seconds: float = Field(15, gt=0, le=15)
     stream_tick_seconds: float = Field(0.1, gt=0)

@@ -5,9 +5,8 @@ from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Request, Response
-from fastapi.responses import PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import PlainTextResponse, RedirectResponse
 
-from api_service.chunks import again
 from api_service.conditional import etag_of, has_one_of, unchanged
 from api_service.dependencies import CallerDep, DocumentDep, Services, ServicesDep
 from api_service.filters import FilterDep
@@ -17,11 +16,11 @@ from api_service.listing import CursorQuery, LimitQuery, etag_of_page, link_next
 from api_service.problems import ProblemError, not_found, not_uploaded
 from api_service.routes import NOT_MODIFIED, problems
 from api_service.schemas import DocumentOut, HistoryOut, ListedDocument, PageOut, StatusOut
+from api_service.texts import DOWNLOAD_SECONDS, text_answer, text_of
 from shared.document import Document, DocumentStatus
 
 router = APIRouter(prefix="/documents", tags=["documents"])
 
-_DOWNLOAD_SECONDS = 300
 _MAX_WAIT_SECONDS = 20
 # For whoever does not want to wait or to listen.
 _RETRY_AFTER_SECONDS = 2
@@ -60,26 +59,30 @@ async def get_document(
     _say_when_to_ask_again(response, document)
     if answer := unchanged(request, response, _etag(document, include)):
         return answer
-    text = await _text(document, services) if include else None
+    limit = services.settings.text_max_bytes
+    text = await text_of(document, services.backends.blobs, max_bytes=limit) if include else None
     history = await services.backends.documents.history(document.id)
     return DocumentOut.with_history(document, history, text=text)
 
 
 @router.get(
-    "/{document_id}/text", response_class=PlainTextResponse, responses={**NOT_MODIFIED, **problems(401, 404, 503)}
+    "/{document_id}/text",
+    response_class=PlainTextResponse,
+    responses={302: {"description": "It is longer than an answer may be."}, **NOT_MODIFIED, **problems(401, 404, 503)},
 )
 async def get_text(request: Request, response: Response, document: DocumentDep, services: ServicesDep) -> Response:
-    """The extracted text, sent piece by piece, however long it is."""
+    """The extracted text, sent piece by piece, however long it is.
+
+    On Lambda, whose answers may have 6 MB, a long text is a redirect to where it is, for five minutes.
+    """
     if document.text_key is None:
         raise ProblemError(HTTPStatus.NOT_FOUND, "no_text", "The document has no extracted text (yet).")
     # Each extraction writes an object of its own.
     etag = etag_of(document.text_key)
     if answer := unchanged(request, response, etag):
         return answer
-    pieces = services.backends.blobs.pieces(document.text_key)
-    # An error is answered as such only as long as nothing has been sent.
-    first = await anext(pieces, b"")
-    return StreamingResponse(again(first, pieces), media_type="text/plain", headers={"ETag": etag})
+    limit = services.settings.text_max_bytes
+    return await text_answer(document, document.text_key, services.backends.blobs, max_bytes=limit, etag=etag)
 
 
 @router.get(
@@ -100,7 +103,7 @@ async def get_content(document: DocumentDep, services: ServicesDep) -> RedirectR
     if document.status is DocumentStatus.UPLOADING:
         raise not_uploaded()
     url = await services.backends.blobs.download_url(
-        document.blob_key, filename=document.filename, expires_seconds=_DOWNLOAD_SECONDS
+        document.blob_key, filename=document.filename, expires_seconds=DOWNLOAD_SECONDS
     )
     return RedirectResponse(url, status_code=HTTPStatus.FOUND)
 
@@ -173,12 +176,6 @@ async def _again(document: Document, services: Services) -> Document:
     if found is None:
         raise not_found()
     return found
-
-
-async def _text(document: Document, services: Services) -> str | None:
-    if document.text_key is None:
-        return None
-    return (await services.backends.blobs.get(document.text_key)).decode()
 
 
 def _etag(document: Document, variant: str | None = None) -> str:

@@ -117,7 +117,17 @@ def presigned(deployment: Deployment) -> str:
         client.post(f"/documents/{lying['id']}/uploaded").raise_for_status()
         failed = ended(client, lying)
         assert (failed["status"], failed["error"]["code"]) == ("failed", "unsupported_type"), failed
-    return "10 MiB by a form: completed; 11 MiB: EntityTooLarge; a PDF called .docx: failed, unsupported_type"
+        text = "\n".join(['"Ada" met Bob.'] * 300_000)
+        long = begin(client, "long.txt", len(text))
+        put(long, text.encode())
+        assert ended(client, long)["status"] == "completed"
+        leading = client.get(f"/documents/{long['id']}/text")
+        assert leading.status_code == 302, leading
+        assert httpx.get(leading.headers["location"]).text == text
+    return (
+        "10 MiB by a form: completed; 11 MiB: EntityTooLarge; a PDF called .docx: failed, unsupported_type; "
+        f"a text of {len(text) / 1e6:.1f} MB: read from the bucket"
+    )
 
 
 def begin(client: httpx.Client, filename: str, size: int) -> dict[str, Any]:
