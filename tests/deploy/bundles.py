@@ -10,6 +10,7 @@ from uuid import UUID
 from tests.deploy.emulated_aws import CREDENTIALS, ROOT, EmulatedAWS
 from tests.deploy.runtime_api import RuntimeAPI, runtime
 from tests.support.runners import record_of
+from tests.support.sam_template import counted_by
 
 JOB = "worker_service.lambda_handler.handler"
 LOGIN = "/api/v1/auth/login"
@@ -37,13 +38,16 @@ def check(aws: EmulatedAWS, folder: Path) -> str:
             answer = working.invoke({"Records": [*records, unknown]})
         assert answer == {"batchItemFailures": [{"itemIdentifier": unknown["messageId"]}]}, answer
         documents = [read(gateway, token, one) for one in uploaded]
+    lines = [json.loads(line) for line in (folder / "WorkerFunction.log").read_text().splitlines()]
+    failed = [line["document_id"] for line in lines if counted_by("FailedDocuments", line)]
+    assert failed == [str(uploaded[1])], lines
     for record in records:
         aws.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=record["receiptHandle"])
     assert [one["status"] for one in documents] == ["completed", "failed", "completed"], documents
     assert documents[1]["error"]["code"] == "corrupt", documents[1]
     ends = [one["updated_at"] for one in documents]
     assert ends == sorted(ends), ends
-    return "awslambdaric serves API events; of a batch of three, in order, the damaged one alone fails"
+    return "awslambdaric serves API events; of a batch of three, in order, the damaged one alone fails, and is counted"
 
 
 def environment(aws: EmulatedAWS, function: dict[str, Any]) -> dict[str, str]:
