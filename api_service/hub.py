@@ -112,7 +112,7 @@ class Hub:
             raise
         if listener.owner in self._listeners:
             known = self._heads.get(listener.owner)
-            if known is None or head.seq < known.seq:
+            if known is None or (head.epoch == known.epoch and head.seq < known.seq):
                 # Another's answer was faster and newer: go back for this one. The others know repeats by `seq`.
                 self._heads[listener.owner] = head
             self._wanted.set()
@@ -158,6 +158,11 @@ class Hub:
             return
         for owner, head in heads.items():
             known = self._heads.get(owner)
+            if known is not None and head.epoch != known.epoch:
+                # The store was set back, and gives the same numbers again.
+                self._heads[owner] = head
+                self._send_back(owner)
+                continue
             if known is None or head.seq <= known.seq:
                 continue
             try:
@@ -168,8 +173,7 @@ class Hub:
             except FeedTrimmedError:
                 # Nobody read this feed for days, and now it is too late: each client comes back and is told so.
                 _log.warning("stream.trimmed_unread", owner=str(owner))
-                for listener in self._listeners.get(owner, ()):
-                    self._end(listener, BYE)
+                self._send_back(owner)
 
     async def _publish(self, owner: UUID, known: FeedHead, head: FeedHead) -> None:
         events = await self._feed.events(owner, after=known.seq, limit=_BATCH)
@@ -197,6 +201,11 @@ class Hub:
             elif now - listener.quiet_since >= self._heartbeat_seconds - self._tick_seconds:
                 listener.quiet_since = now
                 listener.push(HEARTBEAT)
+
+    def _send_back(self, owner: UUID) -> None:
+        """End an owner's streams: each client comes back, and is told that its cursor is of no use."""
+        for listener in self._listeners.get(owner, ()):
+            self._end(listener, BYE)
 
     def _end(self, listener: Listener, farewell: bytes) -> None:
         """Say goodbye; a client that does not read it is cut off."""

@@ -39,6 +39,7 @@ class Places:
     def __init__(self, heads: Mapping[UUID, FeedHead]) -> None:
         """At the end of every feed."""
         self._names: dict[UUID, bytes] = {}
+        self._epochs: dict[UUID, str] = {}
         self._seqs: dict[UUID, int] = {}
         for owner, head in heads.items():
             self.move(owner, head, head.seq)
@@ -64,9 +65,17 @@ class Places:
         return self._seqs.get(owner, 0)
 
     def move(self, owner: UUID, head: FeedHead, seq: int) -> None:
-        if owner not in self._names:
+        if self._epochs.get(owner) != head.epoch:
+            self._epochs[owner] = head.epoch
             self._names[owner] = hashlib.sha256(owner.bytes + head.epoch.encode()).digest()[:5]
         self._seqs[owner] = seq
+
+    def skip_anew(self, heads: Mapping[UUID, FeedHead]) -> bool:
+        """Move to the end of every feed that has begun anew since; False when there is none."""
+        anew = {owner: head for owner, head in heads.items() if self._epochs.get(owner, head.epoch) != head.epoch}
+        for owner, head in anew.items():
+            self.move(owner, head, head.seq)
+        return bool(anew)
 
     def _return_to(self, told: dict[bytes, int] | None, heads: Mapping[UUID, FeedHead]) -> bool:
         """Whether every feed could be set to the place that was told."""
@@ -120,7 +129,10 @@ class MergedStream:
             return []
 
     async def _news(self, places: Places) -> AsyncIterator[bytes]:
-        for owner, head in (await self.heads()).items():
+        heads = await self.heads()
+        if places.skip_anew(heads):
+            yield reset(str(places))
+        for owner, head in heads.items():
             try:
                 while places[owner] < head.seq:
                     async for frame in self._next(owner, head, places):

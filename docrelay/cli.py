@@ -18,7 +18,7 @@ from shared.settings import Settings, Store
 
 # Each command imports what it runs: `docrelay --version` needs neither service.
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-database = typer.Typer(no_args_is_help=True, help="The database schema.")
+database = typer.Typer(no_args_is_help=True, help="The database.")
 app.add_typer(database, name="db")
 users = typer.Typer(no_args_is_help=True, help="Who may log in.")
 app.add_typer(users, name="user")
@@ -119,6 +119,16 @@ def upgrade() -> None:
     from shared.bootstrap import upgrade_database  # noqa: PLC0415
 
     upgrade_database(resolved(Settings.load()))
+
+
+@database.command()
+def restored() -> None:
+    """After a restore to an earlier time: have every client that resumes read anew, lest it miss moves."""
+    from shared.adapters.secrets import resolved  # noqa: PLC0415
+    from shared.bootstrap import begin_anew  # noqa: PLC0415
+
+    feeds = asyncio.run(begin_anew(resolved(Settings.load())))
+    typer.echo(f"feeds with a new epoch: {feeds}")
 
 
 @users.command("add")

@@ -102,6 +102,12 @@ async def add_first_admin(settings: Settings, accounts: AccountStore) -> FirstAd
     return "added"
 
 
+async def begin_anew(settings: Settings) -> int:
+    """After the store was set back to an earlier time: what clients know of it counts no more. Returns the feeds."""
+    async with open_backends(settings) as backends:
+        return await backends.retention.begin_anew()
+
+
 def upgrade_database(settings: Settings) -> None:
     """Bring PostgreSQL's schema to the newest version; another store has none. Raises BackendUnavailableError."""
     if settings.store != "postgres":

@@ -16,7 +16,7 @@ DELETED = "deleted"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FeedCursor:
-    """A place in an owner's feed. The epoch changes when a feed starts anew, so that an old place is not mistaken."""
+    """A place in an owner's feed. The epoch changes when the store was set back, lest an old place be mistaken."""
 
     epoch: str
     seq: int

@@ -206,10 +206,7 @@ class Feed(Protocol):
         ...
 
     async def events(self, owner: UUID, *, after: int, limit: int) -> list[FeedEvent]:
-        """Events with `seq > after`, in order and without a hole.
-
-        Raises FeedTrimmedError when what follows `after` is no longer kept.
-        """
+        """Events with `seq > after`, in order, without a hole. Raises FeedTrimmedError for what is no longer kept."""
         ...
 
 
@@ -219,6 +216,10 @@ class Retention(Protocol):
 
         Returns how many events went; there may be more until it returns 0. Any number of callers is harmless.
         """
+        ...
+
+    async def begin_anew(self) -> int:
+        """Give every feed a new epoch, so that no cursor of before counts; returns how many feeds there are."""
         ...
 
 
@@ -240,9 +241,8 @@ class CallLedger(Protocol):
     async def begin(self, call: Call, *, replace: bool, day_limit_micro_usd: int | None) -> Admission:
         """Write the intent of a call, in one transaction with everything that it depends on.
 
-        Accepted when the document still is analyzing under the call's fence, no answer is kept (or it shall be
-        replaced), nobody else's intent under that key is live, and the owner's day is not spent. A superseded intent
-        becomes ambiguous.
+        Accepted when the document is analyzing under the call's fence, no answer is kept (or it shall be replaced), no
+        other intent under that key is live, and the owner's day is not spent. A superseded intent becomes ambiguous.
         """
         ...
 

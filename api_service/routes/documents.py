@@ -184,7 +184,8 @@ def _etag(document: Document, variant: str | None = None) -> str:
 
 
 def _version(document: Document) -> str:
-    return f"{document.id.hex[-12:]}-{document.version}"
+    # After a restore of the store, other moves may get the same numbers.
+    return f"{document.id.hex[-12:]}-{document.version}-{document.write_id.hex[-8:]}"
 
 
 def _say_when_to_ask_again(response: Response, document: Document) -> None:

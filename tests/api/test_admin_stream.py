@@ -160,3 +160,16 @@ async def test_useless_place_gets_one_reset_and_then_what_comes(admin: Caller, u
     async with watching(admin, reset.data["cursor"]) as stream:
         (again,) = await stream.events(1)
     assert again.data == event.data
+
+
+async def test_feed_that_begins_anew_under_an_open_stream_is_told(admin: Caller) -> None:
+    document = await admin.document(S.PENDING)
+    async with watching(admin) as stream:
+        await admin.move(document, S.PROCESSING)
+        (event,) = await stream.events(1)
+        await admin.backends.retention.begin_anew()
+        (reset,) = await stream.events(1)
+        assert (event.event, reset.event) == ("status", "reset")
+    async with watching(admin, last_event_id=event.id) as stream:
+        (again,) = await stream.events(1)
+    assert again.event == "reset"

@@ -72,3 +72,18 @@ async def test_events_are_read_in_pieces(backends: Backends) -> None:
     document = await stored(backends, S.COMPLETED)
     pieces = [await backends.feed.events(document.owner, after=after, limit=2) for after in (0, 2, 4, 5)]
     assert [[event.seq for event in piece] for piece in pieces] == [[1, 2], [3, 4], [5], []]
+
+
+async def test_feeds_that_begin_anew_have_another_epoch_each_time_and_keep_their_events(backends: Backends) -> None:
+    document = await stored(backends, S.COMPLETED)
+    owners = [document.owner, uuid4()]
+    seen = [await backends.feed.heads(owners)]
+    for _ in range(2):
+        assert await backends.retention.begin_anew() == len(set(await backends.feed.owners()))
+        seen.append(await backends.feed.heads(owners))
+    for owner in owners:
+        assert len({heads[owner].epoch for heads in seen}) == 3
+        assert {(heads[owner].seq, heads[owner].floor) for heads in seen} == {(seen[0][owner].seq, 0)}
+    await backends.documents.apply(move(document, S.PENDING))
+    events = await backends.feed.events(document.owner, after=4, limit=10)
+    assert [event.seq for event in events] == [5, 6]

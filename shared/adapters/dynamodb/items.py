@@ -233,7 +233,11 @@ def event_from(stored: Item) -> FeedEvent:
 
 def new_head_values(owner: UUID, *, at: datetime, seq: int = 0) -> dict[str, Value | None]:
     place = trim_values(owner, at + FEED_KEPT_FOR)
-    return {**head_key(owner), "epoch": secrets.token_hex(4), "seq": seq, "floor": 0, **place}
+    return {**head_key(owner), "epoch": new_epoch(), "seq": seq, "floor": 0, **place}
+
+
+def new_epoch() -> str:
+    return secrets.token_hex(4)
 
 
 def trim_values(owner: UUID, at: datetime) -> dict[str, Value | None]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime, timedelta
 from itertools import takewhile
 from uuid import UUID
 
 from shared.adapters.dynamodb import indexes, items
-from shared.adapters.dynamodb.expressions import expressed, update
+from shared.adapters.dynamodb.expressions import STORED, expressed, update
 from shared.adapters.dynamodb.table import Table
 from shared.errors import BackendUnavailableError
 from shared.events import FEED_KEPT_FOR, FeedEvent, FeedHead
 
 _FEEDS = 20
 _EVENTS = 1000
+_RENEWED_AT_ONCE = 50
 # A busy feed has something to trim all the time: it is done by the hour.
 _PAUSE = timedelta(hours=1)
 
@@ -28,6 +30,16 @@ class DynamoDBRetention:
             if gone := sum([await self._trim(owner, now) for owner in owners]):
                 return gone
         return 0
+
+    async def begin_anew(self) -> int:
+        """A feed that the index does not show yet has only just begun, with an epoch that nobody knows from before."""
+        owners = list(dict.fromkeys(await indexes.feeds(self._table)))
+        for first in range(0, len(owners), _RENEWED_AT_ONCE):
+            await asyncio.gather(*map(self._renew, owners[first : first + _RENEWED_AT_ONCE]))
+        return len(owners)
+
+    async def _renew(self, owner: UUID) -> None:
+        await self._table.update(update(items.head_key(owner), {"epoch": items.new_epoch()}, condition=STORED))
 
     async def _trim(self, owner: UUID, now: datetime) -> int:
         """Raise the floor to the last of the old events, and say when to look again; returns by how much it rose."""

@@ -46,3 +46,7 @@ class PostgresRetention:
         for statement in _EXPIRED:
             await execute(self._pool, statement, {"now": now, "first_day": first_day})
         return await execute(self._pool, _TRIM, {"before": now - FEED_KEPT_FOR})
+
+    async def begin_anew(self) -> int:
+        # The column's default is random, for each row another.
+        return await execute(self._pool, "UPDATE feed_heads SET epoch = DEFAULT")
