@@ -37,8 +37,8 @@ class Unrecorded:
             call_id=call_id,
             answer=answered.text,
             model=question.model,
-            input_tokens=answered.input_tokens,
-            output_tokens=answered.output_tokens,
+            input_tokens=answered.input_tokens or 0,
+            output_tokens=answered.output_tokens or 0,
             cost_micro_usd=None,
             expires_at=utc_now() + ANSWER_KEPT_FOR,
         )

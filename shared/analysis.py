@@ -101,7 +101,8 @@ class Coverage(_Part):
 
 
 class Usage(_Part):
-    """What an analysis cost. `cost_usd` is null when the model's price is not in the settings."""
+    """What an analysis cost. `cost_usd` is null when nobody knows: the model has no price in the settings, or
+    its API did not say what it counted."""
 
     calls: int = 0
     input_tokens: int = 0

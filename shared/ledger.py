@@ -47,8 +47,8 @@ class Call:
     """One call to a model for one document, from the intent to the bill.
 
     `reserved_micro_usd` is the most that it may cost; `cost_micro_usd` is None until it is settled, or when the model
-    has no price. `profile` is the profile, or the arm of a split, that asked; `error` is the public code of what went
-    wrong.
+    has no price, or the API did not say what it counted. `profile` is the profile, or the arm of a split, that asked;
+    `error` is the public code of what went wrong.
     """
 
     id: UUID
@@ -76,9 +76,8 @@ class Call:
 
     @property
     def committed_micro_usd(self) -> int:
-        """What to reckon with: the bill, or the reservation while there is none."""
-        settled = self.state in {CallState.DONE, CallState.ERROR, CallState.CACHED}
-        return self.cost_micro_usd or 0 if settled else self.reserved_micro_usd
+        """What to reckon with: the bill, or the reservation where there is none."""
+        return self.reserved_micro_usd if self.cost_micro_usd is None else self.cost_micro_usd
 
     def superseded_by(self, other: Call) -> bool:
         """Whether this intent is over because `other`'s worker holds the document now, or its time has run out."""

@@ -54,11 +54,11 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answered:
-    """What the provider answered, and what it will bill."""
+    """What the provider answered, and what it will bill; None when it does not say."""
 
     text: str
-    input_tokens: int
-    output_tokens: int
+    input_tokens: int | None
+    output_tokens: int | None
 
 
 Make = Callable[[UUID], Awaitable[Answered]]
@@ -206,8 +206,8 @@ class Calls:
         ended = replace(
             call,
             state=CallState.DONE,
-            input_tokens=answered.input_tokens,
-            output_tokens=answered.output_tokens,
+            input_tokens=answered.input_tokens or 0,
+            output_tokens=answered.output_tokens or 0,
             cost_micro_usd=_cost(question, answered.input_tokens, answered.output_tokens),
             ended_at=self.clock(),
         )
@@ -222,8 +222,8 @@ class Calls:
             call,
             state=CallState.AMBIGUOUS if failed.ambiguous else CallState.ERROR,
             error=failed.error.code,
-            input_tokens=failed.input_tokens,
-            output_tokens=failed.output_tokens,
+            input_tokens=failed.input_tokens or 0,
+            output_tokens=failed.output_tokens or 0,
             cost_micro_usd=None if failed.ambiguous else _cost(question, failed.input_tokens, failed.output_tokens),
             ended_at=self.clock(),
         )
@@ -266,8 +266,8 @@ def _kept_from(call: Call, text: str) -> StoredAnswer:
     )
 
 
-def _cost(question: Question, input_tokens: int, output_tokens: int) -> int | None:
-    if question.price is None:
+def _cost(question: Question, input_tokens: int | None, output_tokens: int | None) -> int | None:
+    if question.price is None or input_tokens is None or output_tokens is None:
         return None
     return question.price.micro_usd(input_tokens=input_tokens, output_tokens=output_tokens)
 

@@ -9,7 +9,7 @@ class CallFailedError(Exception):
     """One HTTP call came to nothing; `retries` says how often its kind is worth another one, after `wait_seconds`.
 
     `ambiguous` when nobody answered: the provider may have done the work, and bill it. `reason` is for the log, and
-    quotes nothing.
+    quotes nothing. The tokens are what it is billed for all the same, None when the provider does not say.
     """
 
     def __init__(
@@ -29,8 +29,8 @@ class CallFailedError(Exception):
         self.ambiguous = ambiguous
         self.wait_seconds = wait_seconds
         self.reason = reason
-        self.input_tokens = 0
-        self.output_tokens = 0
+        self.input_tokens: int | None = 0
+        self.output_tokens: int | None = 0
 
     @property
     def ending(self) -> Exception:

@@ -252,6 +252,16 @@ async def test_spent_day_gets_no_further_call(backends: Backends) -> None:
     assert await begin(backends, tomorrow, limit=100) is A.ACCEPTED
 
 
+async def test_call_whose_cost_nobody_knows_is_charged_with_the_most_that_it_may_have_cost(backends: Backends) -> None:
+    document = await analyzing(backends)
+    call = call_for(document, "a" * 64)
+    assert await begin(backends, call, limit=100) is A.ACCEPTED
+    await settle(backends, done(call, cost_micro_usd=None))
+    assert await begin(backends, call_for(document, "b" * 64), limit=100) is A.BUDGET_SPENT
+    [row] = await ledger_of(backends, document)
+    assert (row.cost_micro_usd, row.committed_micro_usd) == (None, 100)
+
+
 async def test_call_that_nobody_settles_holds_the_budget_no_longer_than_it_may_last(backends: Backends) -> None:
     document = await analyzing(backends)
     lost = call_for(document, "a" * 64)

@@ -4,8 +4,8 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, obey, stranger, fenced, unreadable, clipped, cached, reasoner, html, drop, hang, 429:RETRY_AFTER, quota,
-too_large, context, unsupported, any status from 400 on. Else: ok.
+flood, obey, stranger, fenced, unreadable, clipped, cached, uncounted, reasoner, html, drop, hang, 429:RETRY_AFTER,
+quota, too_large, context, unsupported, any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -283,7 +283,7 @@ def _response(call: ReceivedCall, behaviour: str) -> dict[str, Any]:
             {"id": "rs_1", "type": "reasoning", "summary": []},
             {"id": "msg_1", "type": "message", "role": "assistant", "status": status, "content": [content]},
         ],
-        "usage": _usage(call, behaviour, content.get("text", "")),
+        "usage": _usage(call, behaviour, content.get("text", "")) if behaviour != "uncounted" else None,
         "parallel_tool_calls": True,
         "tool_choice": "auto",
         "tools": [],
@@ -333,7 +333,7 @@ def _as_chat(response: dict[str, Any]) -> dict[str, Any]:
     """The same answer in the words of Chat Completions."""
     [part] = response["output"][1]["content"]
     reason = (response["incomplete_details"] or {}).get("reason")
-    usage = response["usage"]
+    usage = response["usage"] or {"input_tokens": None, "input_tokens_details": None, "output_tokens": None}
     return {
         "id": "chatcmpl_scripted",
         "object": "chat.completion",

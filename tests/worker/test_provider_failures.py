@@ -142,6 +142,31 @@ async def test_both_apis_are_billed_alike_whatever_they_answer(provider: Provide
     assert all(bills)
 
 
+async def test_bill_that_is_not_told_is_no_bill_of_nothing(provider: Provider) -> None:
+    provider.server.script(["uncounted"])
+    document, extraction = await analyzing(provider.backends), Extraction(text="Dear Ms Okafor, pay the invoice.")
+    calls = calls_of(provider.backends, document, day_micro_usd=60_000)
+    report = await provider.analyzer.analyze(extraction, calls=calls, timeout_seconds=20)
+    assert (report.usage.calls, report.usage.cost_usd) == (1, None)
+    [row] = await provider.backends.ledger.calls(document.id, run=document.run)
+    # The most that it may have cost is what the owner's day has left of its budget no more.
+    assert row.committed_micro_usd == row.reserved_micro_usd > 60_000
+    other = await analyzing(provider.backends, owner=document.owner)
+    assert await provider.outcome(other, day_micro_usd=60_000) == "budget_exceeded"
+    assert len(provider.server.calls) == 1
+
+
+@pytest.mark.parametrize(("behaviour", "cost"), [("html", 0), ("500", 0), ("huge", None)])
+async def test_what_came_instead_of_an_answer_costs_nothing_unless_it_may_have_been_one(
+    provider: Provider, behaviour: str, cost: int | None
+) -> None:
+    provider.server.script([behaviour])
+    document = await analyzing(provider.backends)
+    await provider.outcome(document, attempts=1)
+    [row] = await provider.backends.ledger.calls(document.id, run=document.run)
+    assert row.cost_micro_usd == cost
+
+
 async def test_failures_in_a_row_spare_the_next_document_a_call_and_a_failure(provider: Provider) -> None:
     breakers = Breakers()
     provider.server.script(["500"] * FAILURES_IN_A_ROW)

@@ -48,6 +48,10 @@ class Tokens(BaseModel):
         return (self.input_tokens or 0) + (self.cached_tokens if isinstance(self.cached_tokens, int) else 0)
 
 
+# What is no answer of a model's is billed by nobody.
+NOTHING = Tokens(input_tokens=0, output_tokens=0)
+
+
 class _Bill(BaseModel):
     usage: Tokens | None = None
 
@@ -150,8 +154,9 @@ class Reply:
 
     @classmethod
     def read(cls, body: bytes, kind: type[Answer | ChatAnswer]) -> Reply:
-        bill = _read(body, _Bill)
-        return cls(tokens=(bill and bill.usage) or Tokens(), answer=_read(body, kind))
+        bill, answer = _read(body, _Bill), _read(body, kind)
+        uncounted = NOTHING if answer is None else Tokens()
+        return cls(tokens=(bill and bill.usage) or uncounted, answer=answer)
 
     def parsed(self, schema: type[Schema]) -> Schema:
         """Return what this reply says. Raises CallFailedError."""

@@ -104,7 +104,9 @@ class Endpoint:
             self._limit_names[prompt.model] = NEWER_LIMIT
             raise
         if body is None:
-            raise invalid("The model's API answered with far more than an analysis.")
+            failed = invalid("The model's API answered with far more than an analysis.")
+            failed.input_tokens = failed.output_tokens = None
+            raise failed
         return Reply.read(body, Answer if self._api == "responses" else ChatAnswer)
 
     def _connect(self) -> AsyncOpenAI:

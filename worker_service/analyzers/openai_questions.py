@@ -20,7 +20,7 @@ from shared.analysis import SCHEMA_VERSION
 from shared.errors import AnalysisError, LLMRejectedError, LLMTimeoutError
 from shared.ledger import call_key
 from worker_service.analyzers.chunks import least_tokens_of, tokens_of
-from worker_service.analyzers.openai_answers import CutOffError, Schema, Tokens
+from worker_service.analyzers.openai_answers import NOTHING, CutOffError, Schema, Tokens
 from worker_service.analyzers.openai_endpoint import Endpoint, Prompt
 from worker_service.analyzers.prompt import PROMPT_VERSION
 from worker_service.calls import Answered, Calls, Question
@@ -130,7 +130,7 @@ class Questioner:
 
     async def _call(self, asking: _Asking, call_id: UUID) -> Answered:
         started = time.monotonic()
-        cause, reason, status, tokens = "cancelled", None, None, Tokens()
+        cause, reason, status, tokens = "cancelled", None, None, NOTHING
         timeout_seconds = asking.seconds_for_a_call
         asking.calls += 1
         try:
@@ -142,8 +142,9 @@ class Questioner:
             accepted = asking.prompt.accept(reply.parsed(asking.prompt.schema))
             cause = "ok"
         except CallFailedError as failed:
+            if status is not None:
+                failed.input_tokens, failed.output_tokens = tokens.input_tokens, tokens.output_tokens
             cause, reason, status = failed.error.code, failed.reason, failed.status or status
-            failed.input_tokens, failed.output_tokens = tokens.input_tokens or 0, tokens.output_tokens or 0
             raise
         finally:
             _logger.info(
@@ -159,8 +160,8 @@ class Questioner:
             )
         return Answered(
             text=accepted.model_dump_json(),
-            input_tokens=tokens.input_tokens or 0,
-            output_tokens=tokens.output_tokens or 0,
+            input_tokens=tokens.input_tokens,
+            output_tokens=tokens.output_tokens,
         )
 
 
