@@ -140,14 +140,29 @@ def test_thoughts_beside_an_answer_are_not_read() -> None:
         ({"input_tokens": 7, "output_tokens": 2}, (7, 2)),
         ({"prompt_tokens": 7, "completion_tokens": 2}, (7, 2)),
         ({"prompt_tokens": 7, "completion_tokens": None}, (7, None)),
-        ({"prompt_tokens": "many"}, (None, None)),
-        (None, (None, None)),
     ],
 )
 def test_bill_is_read_of_any_reply(usage: object, tokens: tuple[int | None, int | None]) -> None:
     for body in ({"output": [], "usage": usage}, {"output": "nothing", "usage": usage}, {"error": "x", "usage": usage}):
         bill = Reply.read(json.dumps(body).encode(), Answer).tokens
         assert (bill.input_tokens, bill.output_tokens) == tokens
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "tokens"),
+    [
+        ({"output": []}, Answer, None),
+        ({"output": [], "usage": {"output_tokens": "many"}}, Answer, None),
+        ({"status": "failed", "output": []}, Answer, 0),
+        ({"choices": [{"finish_reason": "error", "message": {}}]}, ChatAnswer, 0),
+        ({"choices": [{"finish_reason": "stop", "message": {}}]}, ChatAnswer, None),
+        ({"error": "Unexpected endpoint."}, ChatAnswer, 0),
+    ],
+)
+def test_bill_that_is_missing_is_one_of_nothing_where_nothing_was_answered(
+    body: dict[str, object], kind: type[Answer | ChatAnswer], tokens: int | None
+) -> None:
+    assert Reply.read(json.dumps(body).encode(), kind).tokens.output_tokens == tokens
 
 
 def test_empty_answer_is_invalid_output() -> None:

@@ -48,7 +48,7 @@ class Tokens(BaseModel):
         return (self.input_tokens or 0) + (self.cached_tokens if isinstance(self.cached_tokens, int) else 0)
 
 
-# What is no answer of a model's is billed by nobody.
+# What is no answer of a model's, or one that the provider gave up, is billed by nobody unless it says so.
 NOTHING = Tokens(input_tokens=0, output_tokens=0)
 
 
@@ -92,6 +92,10 @@ class ChatAnswer(BaseModel):
 
     choices: list[_Choice]
 
+    @property
+    def failed(self) -> bool:
+        return any(choice.finish_reason == "error" for choice in self.choices)
+
     def parsed(self, schema: type[Schema]) -> Schema:
         if not self.choices:
             raise invalid()
@@ -124,9 +128,13 @@ class Answer(BaseModel):
     incomplete_details: _Reason | None = None
     output: list[_Item] = []
 
+    @property
+    def failed(self) -> bool:
+        return self.status == "failed"
+
     def parsed(self, schema: type[Schema]) -> Schema:
-        if self.status == "failed":
-            raise self._failed()
+        if self.failed:
+            raise self._failure()
         parts = [part for item in self.output if _is_final(item) for part in item.content or ()]
         if any(part.type == "refusal" for part in parts):
             raise CallFailedError(LLMRefusedError())
@@ -134,7 +142,7 @@ class Answer(BaseModel):
             raise self._incomplete()
         return _parsed(_joined(parts), schema)
 
-    def _failed(self) -> CallFailedError:
+    def _failure(self) -> CallFailedError:
         if self.error and self.error.code == "rate_limit_exceeded":
             return CallFailedError(LLMRateLimitedError())
         return CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED)
@@ -155,7 +163,7 @@ class Reply:
     @classmethod
     def read(cls, body: bytes, kind: type[Answer | ChatAnswer]) -> Reply:
         bill, answer = _read(body, _Bill), _read(body, kind)
-        uncounted = NOTHING if answer is None else Tokens()
+        uncounted = NOTHING if answer is None or answer.failed else Tokens()
         return cls(tokens=(bill and bill.usage) or uncounted, answer=answer)
 
     def parsed(self, schema: type[Schema]) -> Schema:
