@@ -50,6 +50,29 @@ def test_cut_is_at_a_paragraph_before_a_line_before_a_sentence_before_a_word() -
         assert first.text.endswith(seam.rstrip(" ") + " " if seam.endswith(" ") else seam)
 
 
+NUMBERS = "\n".join(f"2026-03-{day:02}  DE{day * 7919:020}  {day * 31.7:.2f} EUR" for day in range(1, 29))
+
+
+@pytest.mark.parametrize(
+    ("text", "tokens"),
+    [
+        ("Please pay the invoice for the pumps by Friday, 3 March.", 19),
+        ("\u672c\u5951\u7d04\u306f", 4),
+        ("1234.56,7890.12,", 16),
+        ("2026-03-01  DE00000000000000007919  31.70 EUR", 38),
+        ("", 0),
+    ],
+)
+def test_prose_counts_by_its_bytes_and_numbers_by_their_digits(text: str, tokens: int) -> None:
+    assert tokens_of(text) == tokens
+
+
+def test_table_of_numbers_is_cut_into_chunks_that_fit() -> None:
+    plan = plan_of(NUMBERS * 20, SMALL)
+    assert max(tokens_of(chunk.text) for chunk in plan.chunks) <= SMALL.chunk_tokens + 1
+    assert len(plan.chunks) == SMALL.max_chunks < plan.planned
+
+
 def test_chunk_repeats_the_end_of_the_one_before() -> None:
     first, second, *_ = plan_of("word " * 500, SMALL).chunks
     overlap = second.text[: len(second.text) - second.chars]

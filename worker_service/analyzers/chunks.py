@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import re
+import string
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# A token is three bytes of UTF-8 or more in all but contrived texts: four in English, three in Chinese.
+# A token is three bytes of UTF-8 or more where there are words: four in English, three in Chinese. Of a number it is
+# one digit with many models, and the mark behind that is another one: where there are many, each counts as a token, and
+# the words between them as English ones.
 BYTES_PER_TOKEN = 3
+_BYTES_PER_TOKEN_AMONG_NUMBERS = 4
+_NUMBERS = (string.digits + string.punctuation).encode()
 # Where a cut hurts least, best first.
 _SEAMS = [re.compile(pattern) for pattern in (r"\n\n", r"\n", r"(?<=[.!?:])\s|\u3002", r"\s")]
 # A seam is looked for in the last part of a chunk only.
@@ -52,7 +58,13 @@ class Plan:
 
 def tokens_of(text: str) -> int:
     """The most tokens that a text is likely to have."""
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+    return _tokens_of(text.encode("utf-8", "replace"))
+
+
+def _tokens_of(encoded: bytes) -> int:
+    words = len(encoded.translate(None, _NUMBERS))
+    among_numbers = len(encoded) - words - -words // _BYTES_PER_TOKEN_AMONG_NUMBERS
+    return max(-(-len(encoded) // BYTES_PER_TOKEN), among_numbers)
 
 
 def least_tokens_of(text: str) -> int:
@@ -100,15 +112,16 @@ def _fitting(text: str, start: int, tokens: int) -> int:
     """How many characters from `start` on fit into so many tokens: at least one."""
     budget = tokens * BYTES_PER_TOKEN
     # Every character has a byte at least, so that no more of the text has to be looked at.
-    fitting = text[start : start + budget].encode("utf-8", "replace")[:budget].decode("utf-8", "ignore")
-    return max(len(fitting), 1)
+    encoded = text[start : start + budget].encode("utf-8", "replace")
+    end = bisect_right(range(len(encoded) + 1), tokens, key=lambda end: _tokens_of(encoded[:end])) - 1
+    return max(len(encoded[:end].decode("utf-8", "ignore")), 1)
 
 
 def _fitting_before(text: str, end: int, tokens: int) -> int:
     budget = tokens * BYTES_PER_TOKEN
-    if budget == 0:
-        return 0
-    return len(text[max(0, end - budget) : end].encode("utf-8", "replace")[-budget:].decode("utf-8", "ignore"))
+    encoded = text[max(0, end - budget) : end].encode("utf-8", "replace")
+    start = bisect_left(range(len(encoded) + 1), -tokens, key=lambda start: -_tokens_of(encoded[start:]))
+    return len(encoded[start:].decode("utf-8", "ignore"))
 
 
 def _seam(text: str, start: int, end: int) -> int:
