@@ -4,8 +4,8 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, obey, stranger, fenced, unreadable, clipped, cached, uncounted, reasoner, html, drop, hang, 429:RETRY_AFTER,
-quota, too_large, context, unsupported, any status from 400 on. Else: ok.
+flood, obey, stranger, fenced, unreadable, clipped, cached, flat, uncounted, reasoner, html, drop, hang,
+429:RETRY_AFTER, quota, too_large, context, unsupported, any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -211,6 +211,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 _HUGE_BYTES = 64 * 1024 * 1024
 _CLIPPED_TOKENS = 2_050
+_FLAT_TOKENS = 100
 _ERRORS: dict[str, tuple[int, str | None, str]] = {
     "401": (401, "invalid_api_key", "Incorrect API key provided: sk-scripted."),
     "429": (429, "rate_limit_exceeded", "Rate limit reached."),
@@ -295,6 +296,8 @@ def _usage(call: ReceivedCall, behaviour: str, said: str) -> dict[str, Any]:
     call.output_tokens = len(said) // CHARS_PER_TOKEN
     if behaviour == "clipped":  # The prompt, to what the context has room for.
         call.input_tokens = min(call.input_tokens, _CLIPPED_TOKENS)
+    if behaviour == "flat":  # The same for every prompt: nobody has counted.
+        call.input_tokens = _FLAT_TOKENS
     # Some servers leave what they had read before out of what they count.
     cached = call.input_tokens * 3 // 4 if behaviour == "cached" else 0
     return {

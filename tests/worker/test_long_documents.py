@@ -222,9 +222,10 @@ async def test_document_that_the_server_has_cut_is_not_taken_for_read(
         # A server may know its part of the bill only: what it had not read before.
         ("clipped", "Pay the invoice for the pumps. " * 150),
         ("cached", "Pay the invoice for the pumps. " * 2_000),
+        ("flat", "Pay the invoice for the pumps. " * 2_000),
         ("ok", "\n".join(f"{number}.50  {number}.75" for number in range(1_000, 3_000))),
     ],
-    ids=["short", "cached", "numbers"],
+    ids=["short", "cached", "flat", "numbers"],
 )
 async def test_no_server_is_taken_for_one_that_cuts_by_a_bill_that_is_small(
     backends: Backends, make: Make, server: OpenAIServer, behaviour: str, text: str

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from shared.analysis import Analysis
-from shared.errors import AnalysisError, LLMInvalidOutputError, LLMQuotaError, LLMRateLimitedError
+from shared.errors import AnalysisError, LLMInvalidOutputError, LLMQuotaError, LLMRateLimitedError, LLMUnavailableError
 from worker_service.analyzers.openai_answers import Answer, ChatAnswer, Reply
 from worker_service.analyzers.openai_refusals import Refusal, failure
 from worker_service.failures import CallFailedError
@@ -169,6 +169,12 @@ def test_empty_answer_is_invalid_output() -> None:
     with pytest.raises(CallFailedError) as caught:
         answer().parsed(Analysis)
     assert isinstance(caught.value.error, LLMInvalidOutputError)
+
+
+def test_failure_inside_an_answer_is_one_of_the_servers_whatever_its_code_is() -> None:
+    with pytest.raises(CallFailedError) as caught:
+        answer(status="failed", error={"code": 500}).parsed(Analysis)
+    assert isinstance(caught.value.error, LLMUnavailableError)
 
 
 def test_rate_limit_inside_an_answer_is_a_rate_limit() -> None:

@@ -116,8 +116,8 @@ class _Item(BaseModel):
 
 
 class _Reason(BaseModel):
-    reason: str | None = None
-    code: str | None = None
+    reason: Any = None
+    code: Any = None
 
 
 class Answer(BaseModel):

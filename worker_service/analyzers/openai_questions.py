@@ -34,8 +34,9 @@ _RAISED = 2
 # The instructions and the schema.
 FIXED_INPUT_TOKENS = 1_500
 
-# No server has a context that is smaller than that.
+# A shorter text no server cuts, and one that counts less has counted something else, or nothing at all.
 _NEVER_CUT_TOKENS = 1_000
+_NO_COUNT_TOKENS = 500
 
 _logger = log.get(__name__)
 
@@ -171,6 +172,6 @@ def _check_read(tokens: Tokens, content: str) -> None:
     What it had kept of an earlier prompt some do not count; of the document that is nothing, the first time.
     """
     least = least_tokens_of(content)
-    if least > _NEVER_CUT_TOKENS and 0 < tokens.read_tokens < least:
+    if least > _NEVER_CUT_TOKENS and _NO_COUNT_TOKENS < tokens.read_tokens < least:
         cut = "The model's server read less than it was sent. Raise its context, or lower DOCRELAY_LLM_CHUNK_TOKENS."
         raise CallFailedError(LLMRejectedError(cut), reason="prompt cut")
