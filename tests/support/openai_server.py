@@ -5,7 +5,7 @@ and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
 flood, obey, stranger, fenced, unreadable, clipped, cached, flat, uncounted, reasoner, html, drop, hang,
-429:RETRY_AFTER, quota, too_large, context, unsupported, any status from 400 on. Else: ok.
+429:RETRY_AFTER, quota, too_large, context, unsupported, says:BODY (with a 200), any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -166,8 +166,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = None if self._is_error(name) else _response(call, name)
         if name == "drop" or self._client_is_gone():
             return
-        if name == "html":
-            self._send(200, b"<html>not an API</html>", "text/html", {})
+        if name in {"html", "says"}:
+            self._send(200, argument.encode() or b"<html>not an API</html>", "text/html", {})
         elif answer is None:
             self._error(name, argument)
         else:
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(200, body, "application/json", {}, cut=name == "cut")
 
     def _is_error(self, name: str) -> bool:
-        return name == "html" or name[:3].isdigit() or name in _ERRORS
+        return name in {"html", "says"} or name[:3].isdigit() or name in _ERRORS
 
     def _client_is_gone(self) -> bool:
         readable, _, _ = select.select([self.connection], [], [], 0)

@@ -19,7 +19,7 @@ Schema = TypeVar("Schema", bound=BaseModel)
 
 AS_OFTEN_AS_ALLOWED = 1_000
 FILTERED = "The model's content filter stopped the analysis."
-_NO_ANSWER = "The model's API answered with something else than an answer."
+_NO_ANSWER = "The model's API answered with something else than an answer. Check OPENAI_BASE_URL."
 _CUT_OFF = "The model's answer is longer than the output limit. Raise DOCRELAY_LLM_OUTPUT_TOKENS."
 # What servers that take reasoning for a part of the answer leave in front of it; some without its beginning.
 _END_OF_THOUGHTS = "</think>"
@@ -104,6 +104,9 @@ class ChatAnswer(BaseModel):
             raise CallFailedError(LLMRefusedError())
         if choice.finish_reason == "content_filter":
             raise CallFailedError(LLMRefusedError(FILTERED))
+        if choice.finish_reason == "error":
+            # OpenRouter's word for a provider behind it that failed half-way.
+            raise CallFailedError(LLMUnavailableError(), retries=AS_OFTEN_AS_ALLOWED)
         if choice.finish_reason == "length":
             raise CutOffError(LLMInvalidOutputError(_CUT_OFF), retries=1)
         return _parsed(choice.message.said, schema)
@@ -204,6 +207,6 @@ def _is_final(item: _Item) -> bool:
     return item.type == "message" and item.phase in {None, "final_answer"}
 
 
-def invalid(message: str | None = None) -> CallFailedError:
+def invalid(message: str | None = None, *, status: int | None = None) -> CallFailedError:
     """An answer that is not what was asked for; a second one may be."""
-    return CallFailedError(LLMInvalidOutputError(message), retries=1)
+    return CallFailedError(LLMInvalidOutputError(message), retries=1, status=status)

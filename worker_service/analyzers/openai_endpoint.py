@@ -104,9 +104,11 @@ class Endpoint:
             self._limit_names[prompt.model] = NEWER_LIMIT
             raise
         if body is None:
-            failed = invalid("The model's API answered with far more than an analysis.")
+            failed = invalid("The model's API answered with far more than an analysis.", status=200)
             failed.input_tokens = failed.output_tokens = None
             raise failed
+        if inside := Refusal.inside(body):
+            raise inside
         return Reply.read(body, Answer if self._api == "responses" else ChatAnswer)
 
     def _connect(self) -> AsyncOpenAI:

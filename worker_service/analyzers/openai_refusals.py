@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Self
 
 from pydantic import BaseModel, ValidationError
 
@@ -49,6 +49,10 @@ _OURS = re.compile(
 )
 NEWER_LIMIT = "max_completion_tokens"
 _LIMITS = {NEWER_LIMIT, "max_output_tokens", "max_tokens"}
+_NOT_FOUND = (
+    "The model's API does not know the model or the address. Check OPENAI_MODEL, OPENAI_BASE_URL, which mostly ends "
+    "in /v1, and OPENAI_API: many servers know chat only."
+)
 _ELSEWHERE = {
     405: "The address takes no questions. Check OPENAI_BASE_URL.",
     407: "The proxy wants to be logged in to.",
@@ -84,18 +88,35 @@ class Refusal(_Words):
     error: _Words | str | None = None
 
     @classmethod
-    def read(cls, body: bytes) -> Refusal:
+    def read(cls, body: bytes) -> Self:
         """Never fails: a gateway may say anything."""
         try:
             return cls.model_validate_json(body)
         except ValidationError:
             return cls()
 
+    @classmethod
+    def inside(cls, body: bytes) -> CallFailedError | None:
+        """The failure that came with a 200: LM Studio's for an address, OpenRouter's for what is behind it."""
+        said = _Success.read(body)
+        if said.error is None or said.choices or said.output is not None:
+            return None
+        code = 404 if isinstance(said.error, str) else said.error.code
+        known = str(code).isdecimal() and 400 <= int(code) < 600
+        return said.failure(status=int(code) if known else 400, headers={})
+
     def failure(self, *, status: int, headers: Mapping[str, str]) -> CallFailedError:
         said = _Words(message=self.error) if isinstance(self.error, str) else self.error or self
         if status in {400, 404, 405, 407, 413, 422}:
             return _rejected(status, said.told)
         return failure(status=status, code=str(said.code or said.type), message=str(said.message), headers=headers)
+
+
+class _Success(Refusal):
+    """What has one of these is an answer."""
+
+    choices: Any = None
+    output: Any = None
 
 
 def failure(*, status: int, code: str | None, message: str, headers: Mapping[str, str]) -> CallFailedError:
@@ -128,8 +149,7 @@ def _limited(code: str | None, message: str, headers: Mapping[str, str]) -> Anal
 def _rejected(status: int, told: str) -> CallFailedError:
     """The cause in what was told with a request that is not worth another try."""
     if status == 404:
-        unknown = "The model's API does not know the model. Check OPENAI_MODEL and OPENAI_BASE_URL."
-        return CallFailedError(LLMUnavailableError(unknown), status=status)
+        return CallFailedError(LLMUnavailableError(_NOT_FOUND), status=status)
     if status == 413 or _TOO_LONG.search(told):
         too_long = (
             "The document, with the room for its answer, is longer than the model can read. "
