@@ -142,6 +142,7 @@ class Settings(BaseSettings):
     llm_seconds: float = Field(120, gt=0)
     # A longer document is read in chunks, each a call, and the answers are merged by one more.
     llm_chunk_tokens: int = Field(32_000, ge=500)
+    llm_chunks_at_once: int = Field(4, ge=1, le=64)
     llm_max_chunks: int = Field(16, ge=1)
     llm_max_tokens: int = Field(400_000, ge=500)
     # What an answer may have; one that is cut off is asked for once more with twice as many.

@@ -176,6 +176,7 @@ def choose_analyzer(settings: Settings) -> OfflineAnalyzer | OpenAIAnalyzer:
         api=server.api,
         prices=settings.llm_prices,
         output_tokens=settings.llm_output_tokens,
+        chunks_at_once=settings.llm_chunks_at_once,
         caps=ChunkCaps(
             chunk_tokens=settings.llm_chunk_tokens,
             overlap_tokens=min(_OVERLAP_TOKENS, settings.llm_chunk_tokens // 10),

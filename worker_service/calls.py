@@ -88,6 +88,8 @@ class Calls:
     fingerprint: str = ""
     asked: list[str] = field(default_factory=list, repr=False, compare=False)
     closed: list[Call] = field(default_factory=list, repr=False, compare=False)
+    # How many attempts each question has burnt before the call that is under way.
+    _burnt: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
     # Calls of one document may run side by side, but each is weighed against all before it.
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock, init=False, repr=False, compare=False)
 
@@ -169,6 +171,7 @@ class Calls:
 
     def _check_limits(self, question: Question, run: list[Call]) -> None:
         burnt = _burnt(run, question)
+        self._burnt[question.key] = len(burnt)
         if len(burnt) >= self.limits.attempts:
             raise _error_of(burnt[-1])
         limit, spent = self.limits.document_micro_usd, sum(call.committed_micro_usd for call in run)
@@ -196,6 +199,7 @@ class Calls:
             with self.breakers.of(call.model).watching():
                 answered = await make(call.id)
         except CallFailedError as failed:
+            failed.last = self._burnt.get(question.key, 0) + 1 >= self.limits.attempts
             await self._settle(self._failed(question, call, failed))
             raise
         # A bug: how far the call came nobody knows, but the intent holds up everybody with the same question.

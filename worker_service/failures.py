@@ -8,8 +8,9 @@ from shared.errors import AnalysisError, ModelRestingError
 class CallFailedError(Exception):
     """One HTTP call came to nothing; `retries` says how often its kind is worth another one, after `wait_seconds`.
 
-    `ambiguous` when nobody answered: the provider may have done the work, and bill it. `reason` is for the log, and
-    quotes nothing. The tokens are what it is billed for all the same, None when the provider does not say.
+    `last` when the document may make no other. `ambiguous` when nobody answered: the provider may have done the work,
+    and bill it. `reason` is for the log, and quotes nothing. The tokens are what it is billed for all the same, None
+    when the provider does not say.
     """
 
     def __init__(
@@ -29,6 +30,7 @@ class CallFailedError(Exception):
         self.ambiguous = ambiguous
         self.wait_seconds = wait_seconds
         self.reason = reason
+        self.last = False
         self.input_tokens: int | None = 0
         self.output_tokens: int | None = 0
 

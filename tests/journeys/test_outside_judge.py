@@ -66,7 +66,7 @@ async def test_every_failure_is_met_as_an_outside_judge_wants_it(bench: Bench) -
         (await bench.outcome(), None, 1),
         (await bench.outcome(Fail(429, retry_after=1, times=2)), None, 3),
         (await bench.outcome(Fail(500)), None, 2),
-        (await bench.outcome(Fail(503, times=2)), "llm_unavailable", 2),
+        (await bench.outcome(Fail(502, times=2)), "llm_unavailable", 2),
         (await bench.outcome(Fail(401)), "llm_auth", 1),
         (await bench.outcome(Fail(404)), "llm_unavailable", 1),
         (await bench.outcome(Fail(400, code="context_length_exceeded")), "llm_refused", 1),

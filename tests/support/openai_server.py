@@ -4,7 +4,7 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, obey, stranger, fenced, unreadable, clipped, cached, flat, uncounted, reasoner, html, drop, hang,
+flood, loading, obey, stranger, fenced, unreadable, clipped, cached, flat, uncounted, reasoner, html, drop, hang,
 429:RETRY_AFTER, quota, too_large, context, unsupported, says:BODY (with a 200), any status from 400 on. Else: ok.
 """
 
@@ -217,6 +217,7 @@ _ERRORS: dict[str, tuple[int, str | None, str]] = {
     "429": (429, "rate_limit_exceeded", "Rate limit reached."),
     "quota": (429, "insufficient_quota", "You exceeded your current quota."),
     "too_large": (429, "rate_limit_exceeded", "Request too large for the model on tokens per min (TPM)."),
+    "loading": (503, "unavailable_error", "Loading model"),
     "flood": (500, None, "Scripted failure."),
     "unsupported": (
         400,

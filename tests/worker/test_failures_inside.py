@@ -46,7 +46,7 @@ async def ending(
         ({"error": "Unexpected endpoint or method. (POST /responses)"}, errors.LLMUnavailableError, "OPENAI_API:", 1),
         ({"error": {"code": 502, "message": "Provider returned error"}}, errors.LLMUnavailableError, "failed", 2),
         ({"error": {"code": "429", "message": "Slow down"}}, errors.LLMRateLimitedError, "slow down", 1),
-        ({"choices": [], "error": {"code": 503}}, errors.LLMUnavailableError, "failed", 2),
+        ({"choices": [], "error": {"code": 500}}, errors.LLMUnavailableError, "failed", 2),
         ({"error": {"code": 402, "message": "More credits"}}, errors.LLMQuotaError, "no quota left", 1),
         (
             {"error": {"code": 400, "type": "exceed_context_size_error", "message": "too much"}},

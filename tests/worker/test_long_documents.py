@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from typing import Any
 from uuid import uuid4
 
@@ -234,6 +235,16 @@ async def test_no_server_is_taken_for_one_that_cuts_by_a_bill_that_is_small(
     calls = calls_of(backends, await analyzing(backends))
     report = await make(caps=ChunkCaps()).analyze(Extraction(text=text), calls=calls, timeout_seconds=60)
     assert report.coverage.verdict == "complete"
+
+
+async def test_server_that_answers_one_at_a_time_is_asked_one_at_a_time(
+    backends: Backends, make: Make, server: OpenAIServer
+) -> None:
+    server.script(["slow:0.1"] * 4)
+    calls = calls_of(backends, await analyzing(backends))
+    await make(chunks_at_once=1).analyze(report_of(40), calls=calls, timeout_seconds=60)
+    assert len(server.calls) > 3
+    assert all(call.ended_at and call.ended_at <= later.started_at for call, later in pairwise(server.calls))
 
 
 async def test_part_that_the_model_refuses_is_left_out(backends: Backends, make: Make, server: OpenAIServer) -> None:

@@ -37,7 +37,6 @@ from worker_service.pricing import price_of
 
 # What a chunk is likely to be answered with, for what a document may cost.
 _TYPICAL_OUTPUT_TOKENS = 1_000
-_CHUNKS_AT_ONCE = 4
 # Of the time for a long document; the rest is for the merging.
 _TIME_FOR_CHUNKS = 0.75
 
@@ -63,6 +62,7 @@ class OpenAIAnalyzer:
         api: Api = "responses",
         caps: ChunkCaps | None = None,
         output_tokens: int = OUTPUT_TOKENS,
+        chunks_at_once: int = 4,
         backoff_seconds: float = 0.5,
     ) -> None:
         self._endpoint = Endpoint(api_key=api_key, base_url=base_url, api=api)
@@ -71,6 +71,7 @@ class OpenAIAnalyzer:
         )
         self._model = model
         self._prices = prices
+        self._chunks_at_once = chunks_at_once
         self._caps = caps or ChunkCaps()
 
     def info(self, profile: Profile) -> AnalyzerInfo:
@@ -154,7 +155,7 @@ class OpenAIAnalyzer:
     async def _map(self, calls: Calls, plan: Plan, profile: Profile, deadline: float) -> list[tuple[Chunk, Analysis]]:
         """The chunks that got an analysis, with it, in order."""
         # A call's reservation may hold the rest of a document's budget: then the next one is for after its bill.
-        gate = asyncio.Semaphore(_CHUNKS_AT_ONCE if calls.limits.document_micro_usd is None else 1)
+        gate = asyncio.Semaphore(self._chunks_at_once if calls.limits.document_micro_usd is None else 1)
 
         async def ask(number: int, chunk: Chunk) -> Analysis | AnalysisError:
             prompt = self._prompt(profile, part_label(number) + visible(chunk.text))

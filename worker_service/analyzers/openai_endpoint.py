@@ -18,7 +18,7 @@ from uuid import UUID
 
 from shared.errors import LLMTimeoutError, LLMUnavailableError
 from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Reply, Schema, invalid
-from worker_service.analyzers.openai_refusals import NEWER_LIMIT, LimitNameError, Refusal
+from worker_service.analyzers.openai_refusals import LOADING_SECONDS, NEWER_LIMIT, LimitNameError, Refusal
 from worker_service.failures import CallFailedError
 
 if TYPE_CHECKING:
@@ -31,11 +31,13 @@ Api = Literal["responses", "chat"]
 _MAX_ANSWER_BYTES = 4_194_304
 # Less than a call has, so that an API that cannot be reached is told from one that does not answer.
 _CONNECT_SECONDS = 10.0
+_LATE = "The model did not answer within {:.3g} s. Raise DOCRELAY_LLM_SECONDS, which all calls for a document share."
+_REFUSED = "the connection was refused"
 _NO_CONNECTION = {
     socket.gaierror: "its name is not known",
     ssl.SSLCertVerificationError: "its certificate is not trusted",
     ssl.SSLError: "TLS failed",
-    ConnectionRefusedError: "the connection was refused",
+    ConnectionRefusedError: _REFUSED,
 }
 
 
@@ -99,7 +101,7 @@ class Endpoint:
             ):
                 body = await _bounded(response.iter_bytes())
         except (TimeoutError, openai.OpenAIError, httpx2.HTTPError) as exc:
-            raise _unanswered(exc) from None
+            raise _unanswered(exc, timeout_seconds) from None
         except LimitNameError:
             self._limit_names[prompt.model] = NEWER_LIMIT
             raise
@@ -154,7 +156,7 @@ def limit_name(base_url: str) -> str:
     return NEWER_LIMIT if f".{host}".endswith(".api.openai.com") else "max_tokens"
 
 
-def _unanswered(error: Exception) -> CallFailedError:
+def _unanswered(error: Exception, timeout_seconds: float) -> CallFailedError:
     """What a call without an answer came to; `ambiguous` unless it is certain that nothing was sent."""
     import httpx2  # noqa: PLC0415 - see the module docstring.
     import openai  # noqa: PLC0415
@@ -162,9 +164,10 @@ def _unanswered(error: Exception) -> CallFailedError:
     vendors = error.__cause__ if isinstance(error, openai.APIConnectionError) and error.__cause__ else error
     if reason := _why_nothing_was_sent(vendors):
         unreached = LLMUnavailableError(f"The model's API could not be reached: {reason}.")
-        return CallFailedError(unreached, retries=AS_OFTEN_AS_ALLOWED, reason=reason)
+        wait_seconds = LOADING_SECONDS if reason == _REFUSED else 0.0
+        return CallFailedError(unreached, retries=AS_OFTEN_AS_ALLOWED, reason=reason, wait_seconds=wait_seconds)
     late = isinstance(vendors, TimeoutError | httpx2.TimeoutException | openai.APITimeoutError)
-    cause = LLMTimeoutError() if late else LLMUnavailableError()
+    cause = LLMTimeoutError(_LATE.format(timeout_seconds)) if late else LLMUnavailableError()
     return CallFailedError(cause, retries=AS_OFTEN_AS_ALLOWED, ambiguous=True, reason=type(vendors).__name__)
 
 

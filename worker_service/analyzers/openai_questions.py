@@ -31,6 +31,9 @@ from worker_service.pricing import price_of
 OUTPUT_TOKENS = 8_000
 # What a second call has, when the answer to the first was cut off.
 _RAISED = 2
+# What is longer is waited for in the queue, where it takes no slot.
+_PAUSE_SECONDS_MAX = 10.0
+_NO_TIME = "There was no time left to ask the model. Raise DOCRELAY_LLM_SECONDS, or lower DOCRELAY_LLM_CHUNKS_AT_ONCE."
 # The instructions and the schema.
 FIXED_INPUT_TOKENS = 1_500
 
@@ -70,7 +73,7 @@ class _Asking:
         self.failures[failed.error.code] += 1
         if isinstance(failed, CutOffError):
             self.output_limit, self.cut_off = self.output_limit * _RAISED, failed.error
-        return self.calls < self.calls_allowed and self.failures[failed.error.code] <= failed.retries
+        return not failed.last and self.failures[failed.error.code] <= failed.retries
 
 
 class Questioner:
@@ -106,12 +109,12 @@ class Questioner:
                 if not asking.may_retry(failed):
                     # The cause stays behind: a vendor's message may quote the document or the key.
                     raise asking.cause(failed) from None
-                if asking.seconds_left <= pause_seconds:
+                if pause_seconds >= min(asking.seconds_left, _PAUSE_SECONDS_MAX):
                     raise failed.ending from None
             else:
                 return prompt.schema.model_validate_json(kept.answer)
             await asyncio.sleep(pause_seconds)
-        raise LLMTimeoutError
+        raise LLMTimeoutError(_NO_TIME)
 
     def _question(self, asking: _Asking) -> Question:
         prompt = asking.prompt

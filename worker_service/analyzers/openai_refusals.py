@@ -49,6 +49,10 @@ _OURS = re.compile(
 )
 NEWER_LIMIT = "max_completion_tokens"
 _LIMITS = {NEWER_LIMIT, "max_output_tokens", "max_tokens"}
+_BUSY = "The model's server is busy, or still loads the model."
+_BUSY_SECONDS = 5.0
+# What a server takes that loads its model or is not there yet, so that the second of two calls finds it ready.
+LOADING_SECONDS = 60.0
 _NOT_FOUND = (
     "The model's API does not know the model or the address. Check OPENAI_MODEL, OPENAI_BASE_URL, which mostly ends "
     "in /v1, and OPENAI_API: many servers know chat only."
@@ -129,12 +133,19 @@ def failure(*, status: int, code: str | None, message: str, headers: Mapping[str
         return CallFailedError(_limited(code, message, headers), status=status)
     if status >= 500 or status in {408, 409, 425}:
         return CallFailedError(
-            LLMUnavailableError(),
+            LLMUnavailableError(_BUSY if status == 503 else None),
             retries=AS_OFTEN_AS_ALLOWED,
             status=status,
-            wait_seconds=_retry_after_seconds(headers) or 0.0,
+            wait_seconds=_wait_seconds(status, message, headers),
         )
     return CallFailedError(_unknown(status), status=status)
+
+
+def _wait_seconds(status: int, message: str, headers: Mapping[str, str]) -> float:
+    told = _retry_after_seconds(headers)
+    if told is not None or status != 503:
+        return told or 0.0
+    return LOADING_SECONDS if "loading" in message.lower() else _BUSY_SECONDS
 
 
 def _limited(code: str | None, message: str, headers: Mapping[str, str]) -> AnalysisError:
