@@ -7,7 +7,15 @@ import json
 import pytest
 
 from shared.analysis import Analysis
-from shared.errors import AnalysisError, LLMInvalidOutputError, LLMQuotaError, LLMRateLimitedError, LLMUnavailableError
+from shared.errors import (
+    AnalysisError,
+    LLMAuthError,
+    LLMInvalidOutputError,
+    LLMQuotaError,
+    LLMRateLimitedError,
+    LLMRefusedError,
+    LLMUnavailableError,
+)
 from worker_service.analyzers.openai_answers import Answer, ChatAnswer, Reply
 from worker_service.analyzers.openai_refusals import Refusal, failure
 from worker_service.failures import CallFailedError
@@ -68,6 +76,21 @@ def test_retry_after_is_read_in_every_form(headers: dict[str, str], seconds: flo
 )
 def test_cause_is_read_of_whatever_comes_with_a_refusal(body: bytes, cause: type[AnalysisError]) -> None:
     assert isinstance(Refusal.read(body).failure(status=429, headers={}).error, cause)
+
+
+@pytest.mark.parametrize(
+    ("body", "cause", "words"),
+    [
+        (b'{"error": {"code": "model_not_found", "message": "no access"}}', LLMUnavailableError, "OPENAI_MODEL"),
+        (b'{"error": {"code": 403, "message": "... and your input was flagged"}}', LLMRefusedError, "content filter"),
+        (b'{"error": {"code": 403, "message": "Forbidden"}}', LLMAuthError, "OPENAI_API_KEY"),
+        (b"<html>", LLMAuthError, "OPENAI_API_KEY"),
+    ],
+)
+def test_403_is_more_than_a_wrong_key(body: bytes, cause: type[AnalysisError], words: str) -> None:
+    error = Refusal.read(body).failure(status=403, headers={}).error
+    assert isinstance(error, cause)
+    assert words in str(error)
 
 
 def test_reasoning_and_comments_are_not_part_of_the_answer() -> None:

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal
 from urllib.parse import urlsplit
+from urllib.request import getproxies
 from uuid import UUID
 
-from shared.errors import LLMTimeoutError, LLMUnavailableError
+from shared.errors import ConfigurationError, LLMTimeoutError, LLMUnavailableError
 from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Reply, Schema, invalid
 from worker_service.analyzers.openai_refusals import LOADING_SECONDS, NEWER_LIMIT, LimitNameError, Refusal
 from worker_service.failures import CallFailedError
@@ -72,7 +73,10 @@ class Endpoint:
         self._opening = asyncio.Lock()
 
     async def open(self) -> AsyncOpenAI:
-        """Import the SDK in a thread and make the client, so that no document waits for it."""
+        """Import the SDK in a thread and make the client, so that no document waits for it.
+
+        Raises ConfigurationError.
+        """
         async with self._opening:
             if self._client is None:
                 self._client = await asyncio.to_thread(self._connect)
@@ -114,15 +118,15 @@ class Endpoint:
         return Reply.read(body, Answer if self._api == "responses" else ChatAnswer)
 
     def _connect(self) -> AsyncOpenAI:
-        from openai import AsyncOpenAI, DefaultAsyncHttpxClient  # noqa: PLC0415 - see the module docstring.
+        import httpx2  # noqa: PLC0415 - see the module docstring.
+        from openai import AsyncOpenAI  # noqa: PLC0415
 
-        # The SDK's own retries would be calls that nobody counts.
-        client = AsyncOpenAI(
-            api_key=self._api_key,
-            base_url=self._base_url,
-            max_retries=0,
-            http_client=DefaultAsyncHttpxClient(event_hooks={"response": [_refuse_failed]}),
-        )
+        http_client = _http_client()
+        try:
+            # The SDK's own retries would be calls that nobody counts.
+            client = AsyncOpenAI(api_key=self._api_key, base_url=self._base_url, max_retries=0, http_client=http_client)
+        except httpx2.InvalidURL:
+            raise ConfigurationError("OPENAI_BASE_URL is no URL.") from None
         # Imports the rest of it here and not in the event loop.
         _ = client.responses.with_streaming_response.create, client.chat.completions.with_streaming_response.create
         return client
@@ -154,6 +158,24 @@ def limit_name(base_url: str) -> str:
     servers of others, Ollama among them, only the older."""
     host = urlsplit(base_url).hostname or ""
     return NEWER_LIMIT if f".{host}".endswith(".api.openai.com") else "max_tokens"
+
+
+def _http_client() -> httpx2.AsyncClient:
+    """It takes proxies and certificates from the environment. Raises ConfigurationError when they cannot be."""
+    import httpx2  # noqa: PLC0415 - see the module docstring.
+    from openai import DefaultAsyncHttpxClient  # noqa: PLC0415
+
+    try:
+        return DefaultAsyncHttpxClient(event_hooks={"response": [_refuse_failed]})
+    except OSError as exc:
+        raise ConfigurationError(f"SSL_CERT_FILE cannot be read as certificates: {exc.strerror}.") from exc
+    # A SOCKS proxy wants a package that is not installed.
+    except (ImportError, ValueError, httpx2.InvalidURL):
+        names = ", ".join(f"{name.upper()}_PROXY" for name in getproxies() if name in {"http", "https", "all"})
+        # From nothing, for a proxy's URL may have a password in it.
+        raise ConfigurationError(
+            f"{names}: only proxies of http and https can be used. Unset it for the worker."
+        ) from None
 
 
 def _unanswered(error: Exception, timeout_seconds: float) -> CallFailedError:

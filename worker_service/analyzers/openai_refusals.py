@@ -111,6 +111,8 @@ class Refusal(_Words):
 
     def failure(self, *, status: int, headers: Mapping[str, str]) -> CallFailedError:
         said = _Words(message=self.error) if isinstance(self.error, str) else self.error or self
+        if status == 403:
+            return _forbidden(said.told)
         if status in {400, 404, 405, 407, 413, 422}:
             return _rejected(status, said.told)
         return failure(status=status, code=str(said.code or said.type), message=str(said.message), headers=headers)
@@ -125,7 +127,7 @@ class _Success(Refusal):
 
 def failure(*, status: int, code: str | None, message: str, headers: Mapping[str, str]) -> CallFailedError:
     """Tell apart the 4xx and 5xx answers; `code`, `message` and `headers` are the API's own."""
-    if status in {401, 403}:
+    if status == 401:
         return CallFailedError(LLMAuthError(), status=status)
     if status == 402:
         return CallFailedError(LLMQuotaError(), status=status)
@@ -174,6 +176,15 @@ def _rejected(status: int, told: str) -> CallFailedError:
     if ours := _OURS.search(told):
         return _not_taken(ours[1] or ours[2], status, told)
     return CallFailedError(_unknown(status), status=status)
+
+
+def _forbidden(told: str) -> CallFailedError:
+    """Mostly it is the key, but a model that the account may not use and a filter before the model are told so too."""
+    if "model_not_found" in told:
+        return CallFailedError(LLMUnavailableError(_NOT_FOUND), status=403)
+    if _FILTERS.search(told):
+        return CallFailedError(LLMRefusedError(FILTERED), status=403, reason="content filter")
+    return CallFailedError(LLMAuthError(), status=403)
 
 
 def _not_taken(name: str, status: int, told: str) -> CallFailedError:
