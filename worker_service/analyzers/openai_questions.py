@@ -73,7 +73,8 @@ class _Asking:
         self.failures[failed.error.code] += 1
         if isinstance(failed, CutOffError):
             self.output_limit, self.cut_off = self.output_limit * _RAISED, failed.error
-        return not failed.last and self.failures[failed.error.code] <= failed.retries
+        allowed = not failed.last and self.calls < self.calls_allowed
+        return allowed and self.failures[failed.error.code] <= failed.retries
 
 
 class Questioner:
