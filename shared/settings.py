@@ -54,6 +54,7 @@ class Settings(BaseSettings):
     openai_api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL")
     openai_api: Literal["responses", "chat"] = Field("responses", validation_alias="OPENAI_API")
+    openai_format: Literal["schema", "json", "text"] = Field("schema", validation_alias="OPENAI_FORMAT")
     openai_model: str = Field("gpt-4.1", validation_alias="OPENAI_MODEL")
 
     jwt_secret: SecretStr | None = Field(None, validation_alias=_names("JWT_SECRET", "JWT_SECRET_KEY"))

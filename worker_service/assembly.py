@@ -174,13 +174,14 @@ def choose_analyzer(settings: Settings) -> OfflineAnalyzer | OpenAIAnalyzer:
         base_url=server.url,
         model=server.model,
         api=server.api,
+        answer_format=settings.openai_format,
         prices=settings.llm_prices,
-        output_tokens=settings.llm_output_tokens,
         chunks_at_once=settings.llm_chunks_at_once,
         caps=ChunkCaps(
             chunk_tokens=settings.llm_chunk_tokens,
             overlap_tokens=min(_OVERLAP_TOKENS, settings.llm_chunk_tokens // 10),
             max_chunks=settings.llm_max_chunks,
             max_tokens=settings.llm_max_tokens,
+            output_tokens=settings.llm_output_tokens,
         ),
     )

@@ -4,8 +4,8 @@ By hand: `python -m tests.support.openai_server --port 8123 --script 500,ok`, th
 and any OPENAI_API_KEY. `GET /journal` returns the journal as JSON.
 
 Behaviours: ok, slow:SECONDS, refusal, incomplete, filtered, failed, malformed, schema, exaggerated, empty, cut, huge,
-flood, loading, obey, stranger, fenced, unreadable, clipped, cached, flat, uncounted, reasoner, html, drop, hang,
-429:RETRY_AFTER, quota, too_large, context, unsupported, says:BODY (with a 200), any status from 400 on. Else: ok.
+flood, loading, obey, stranger, fenced, unreadable, clipped, cached, flat, uncounted, reasoner, html, drop, hang, quota,
+429:RETRY_AFTER, too_large, context, unsupported, no_schemas, says:BODY (with a 200), any status from 400 on. Else: ok.
 """
 
 from __future__ import annotations
@@ -224,14 +224,19 @@ _ERRORS: dict[str, tuple[int, str | None, str]] = {
         "unsupported_parameter",
         "'max_tokens' is not supported. Use 'max_completion_tokens' instead.",
     ),
+    "no_schemas": (400, "invalid_request_error", "This response_format type is unavailable now."),
     "context": (400, "context_length_exceeded", "Your input exceeds the context window of this model."),
 }
 
 
 def _request_problem(body: dict[str, Any]) -> str | None:
-    """What the real API would refuse: no strict schema, or one that is not closed or has optional fields."""
+    """What the real API would refuse, or a model not know: no strict schema, or one that is not closed or has optional
+    fields; and without one, a question that does not say it in words."""
     chat_format = body.get("response_format", {})
     text_format = {**chat_format, **chat_format.get("json_schema", {})} or body.get("text", {}).get("format", {})
+    if text_format.get("type") in {"json_object", None}:
+        told = _text((body.get("input") or body["messages"])[0]["content"])
+        return None if '"additionalProperties": false' in told else "no schema"
     if text_format.get("type") != "json_schema" or not text_format.get("strict"):
         return "no strict schema"
     return _schema_problem(text_format["schema"])

@@ -222,7 +222,7 @@ async def test_invalid_output_is_retried_once_whatever_the_attempts(server: Open
 
 async def test_cut_off_answer_is_asked_again_with_more_room(server: OpenAIServer, make: Make) -> None:
     server.script(["incomplete"])
-    await make(output_tokens=700).analyze(LETTER, timeout_seconds=20)
+    await make(caps=ChunkCaps(output_tokens=700)).analyze(LETTER, timeout_seconds=20)
     assert [call.body["max_output_tokens"] for call in server.calls] == [700, 1_400]
 
 

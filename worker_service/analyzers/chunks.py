@@ -28,12 +28,14 @@ _DENSE_CHARACTER = re.compile(f"[{_DENSE}]")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChunkCaps:
     """`chunk_tokens` go into one call, `overlap_tokens` of them from the chunk before; a document has `max_chunks`
-    at most, and `max_tokens` in all."""
+    at most, and `max_tokens` in all. An answer has `output_tokens`."""
 
     chunk_tokens: int = 32_000
     overlap_tokens: int = 200
     max_chunks: int = 16
     max_tokens: int = 400_000
+    # An analysis takes about 500, but a reasoning model's thoughts count too.
+    output_tokens: int = 8_000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -20,9 +20,9 @@ from worker_service.analyzers import coverage_of
 from worker_service.analyzers.chunks import Chunk, ChunkCaps, Plan, groups_that_fit, plan_of
 from worker_service.analyzers.cleaning import cleaned, echoes
 from worker_service.analyzers.openai_answers import invalid
-from worker_service.analyzers.openai_endpoint import Api, Endpoint, Prompt
+from worker_service.analyzers.openai_endpoint import Api, Endpoint, Format, Prompt
 from worker_service.analyzers.openai_labels import question_about
-from worker_service.analyzers.openai_questions import FIXED_INPUT_TOKENS, OUTPUT_TOKENS, Questioner
+from worker_service.analyzers.openai_questions import FIXED_INPUT_TOKENS, Questioner
 from worker_service.analyzers.prompt import (
     LABEL,
     MERGE_INSTRUCTIONS,
@@ -47,7 +47,7 @@ class OpenAIAnalyzer:
     """Analyzes with any API that speaks OpenAI's `POST /responses` or `POST /chat/completions`.
 
     `model` is for profiles that name none; `prices` are USD per million input and output tokens by model-name prefix;
-    text beyond `caps` is not sent and the coverage receipt says so. An answer has `output_tokens`.
+    text beyond `caps` is not sent and the coverage receipt says so.
     """
 
     name = "openai"
@@ -60,19 +60,19 @@ class OpenAIAnalyzer:
         model: str,
         prices: Mapping[str, tuple[float, float]],
         api: Api = "responses",
+        answer_format: Format = "schema",
         caps: ChunkCaps | None = None,
-        output_tokens: int = OUTPUT_TOKENS,
         chunks_at_once: int = 4,
         backoff_seconds: float = 0.5,
     ) -> None:
-        self._endpoint = Endpoint(api_key=api_key, base_url=base_url, api=api)
+        self._caps = caps or ChunkCaps()
+        self._endpoint = Endpoint(api_key=api_key, base_url=base_url, api=api, answer_format=answer_format)
         self._questions = Questioner(
-            self._endpoint, prices=prices, output_tokens=output_tokens, backoff_seconds=backoff_seconds
+            self._endpoint, prices=prices, output_tokens=self._caps.output_tokens, backoff_seconds=backoff_seconds
         )
         self._model = model
         self._prices = prices
         self._chunks_at_once = chunks_at_once
-        self._caps = caps or ChunkCaps()
 
     def info(self, profile: Profile) -> AnalyzerInfo:
         return AnalyzerInfo(

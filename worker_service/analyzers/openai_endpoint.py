@@ -17,9 +17,12 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies
 from uuid import UUID
 
+from pydantic import BaseModel
+
 from shared.errors import ConfigurationError, LLMTimeoutError, LLMUnavailableError
 from worker_service.analyzers.openai_answers import AS_OFTEN_AS_ALLOWED, Answer, ChatAnswer, Reply, Schema, invalid
 from worker_service.analyzers.openai_refusals import LOADING_SECONDS, NEWER_LIMIT, LimitNameError, Refusal
+from worker_service.analyzers.prompt import with_schema
 from worker_service.failures import CallFailedError
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 Api = Literal["responses", "chat"]
+# How a model is held to the schema: by a server that knows schemas, by one that knows JSON, or by words alone.
+Format = Literal["schema", "json", "text"]
 
 # A hundred times what an analysis is.
 _MAX_ANSWER_BYTES = 4_194_304
@@ -63,14 +68,20 @@ class Prompt(Generic[Schema]):
 
 
 class Endpoint:
-    def __init__(self, *, api_key: str, base_url: str, api: Api) -> None:
+    def __init__(self, *, api_key: str, base_url: str, api: Api, answer_format: Format) -> None:
         self._api_key = api_key
         self._base_url = base_url
         self._api = api
+        self._format = answer_format
         # By model; what one has refused is not tried again.
         self._limit_names: dict[str, str] = {}
         self._client: AsyncOpenAI | None = None
         self._opening = asyncio.Lock()
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What an answer depends on here; nothing by default, so that what was kept before there were others counts."""
+        return {} if self._format == "schema" else {"format": self._format}
 
     async def open(self) -> AsyncOpenAI:
         """Import the SDK in a thread and make the client, so that no document waits for it.
@@ -133,24 +144,38 @@ class Endpoint:
 
     def _request(self, client: AsyncOpenAI, prompt: Prompt[Any], output_tokens: int) -> Any:
         """What is asked in either API's words; the answer is streamed so that its size can be bounded."""
-        name, schema = prompt.schema.__name__.lower(), prompt.schema.model_json_schema()
-        described = {"name": name, "strict": True, "schema": schema}
+        shape, messages = self._shape(prompt.schema), prompt.messages
+        if self._format != "schema":
+            messages[0]["content"] = with_schema(prompt.instructions, prompt.schema)
         if self._api == "responses":
             return partial(
                 client.responses.with_streaming_response.create,
                 model=prompt.model,
-                input=prompt.messages,
-                text={"format": {"type": "json_schema", **described}},
+                input=messages,
                 max_output_tokens=output_tokens,
                 store=False,
+                **shape,
             )
         return partial(
             client.chat.completions.with_streaming_response.create,
             model=prompt.model,
-            messages=prompt.messages,
-            response_format={"type": "json_schema", "json_schema": described},
+            messages=messages,
+            **shape,
             **{self._limit_names.get(prompt.model) or limit_name(self._base_url): output_tokens},
         )
+
+    def _shape(self, schema: type[BaseModel]) -> dict[str, Any]:
+        described = {"name": schema.__name__.lower(), "strict": True, "schema": schema.model_json_schema()}
+        match self._format, self._api:
+            case "text", _:
+                return {}
+            case "json", "responses":
+                return {"text": {"format": {"type": "json_object"}}}
+            case "json", "chat":
+                return {"response_format": {"type": "json_object"}}
+            case _, "responses":
+                return {"text": {"format": {"type": "json_schema", **described}}}
+        return {"response_format": {"type": "json_schema", "json_schema": described}}
 
 
 def limit_name(base_url: str) -> str:

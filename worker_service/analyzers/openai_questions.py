@@ -27,8 +27,6 @@ from worker_service.calls import Answered, Calls, Question
 from worker_service.failures import CallFailedError
 from worker_service.pricing import price_of
 
-# An analysis takes about 500 tokens, but a reasoning model's thoughts count too.
-OUTPUT_TOKENS = 8_000
 # What a second call has, when the answer to the first was cut off.
 _RAISED = 2
 # What is longer is waited for in the queue, where it takes no slot.
@@ -124,7 +122,7 @@ class Questioner:
                 model=prompt.model,
                 prompt_version=PROMPT_VERSION,
                 schema_version=SCHEMA_VERSION,
-                parameters=prompt.parameters,
+                parameters={**prompt.parameters, **self._endpoint.parameters},
                 text=prompt.content,
             ),
             model=prompt.model,

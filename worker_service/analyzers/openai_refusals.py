@@ -47,8 +47,12 @@ _OURS = re.compile(
     r"\b(max_completion_tokens|max_output_tokens|max_tokens|response_format|json_schema|text\.format)\b"
     r"|(?:['\"`:.]\s?)(store|strict)\b"
 )
+_SMALLER = ", or not so large a one. Lower DOCRELAY_LLM_OUTPUT_TOKENS."
 NEWER_LIMIT = "max_completion_tokens"
-_LIMITS = {NEWER_LIMIT, "max_output_tokens", "max_tokens"}
+_HINTS = {
+    **dict.fromkeys((NEWER_LIMIT, "max_output_tokens", "max_tokens"), _SMALLER),
+    **dict.fromkeys(("response_format", "json_schema", "text.format"), ". Set OPENAI_FORMAT to json, or to text."),
+}
 _BUSY = "The model's server is busy, or still loads the model."
 _BUSY_SECONDS = 5.0
 # What a server takes that loads its model or is not there yet, so that the second of two calls finds it ready.
@@ -188,7 +192,7 @@ def _forbidden(told: str) -> CallFailedError:
 
 
 def _not_taken(name: str, status: int, told: str) -> CallFailedError:
-    how = ", or not so large a one. Lower DOCRELAY_LLM_OUTPUT_TOKENS." if name in _LIMITS else "."
+    how = _HINTS.get(name, ".")
     rejected = LLMRejectedError(f"The model's API does not take {name}{how}")
     if name == "max_tokens" and NEWER_LIMIT in told:
         return LimitNameError(rejected, retries=1, status=status, reason=name)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+
+from pydantic import BaseModel
 
 from shared.analysis import Label
 from shared.profiles import Profile
@@ -44,6 +47,8 @@ documents a label is for.
 - confidence: how sure you are, from 0 to 1.
 """
 
+_AS_JSON = "The answer is one JSON object of this JSON schema, without anything before or behind it:"
+
 LABEL = "Document to analyze, from here to the end of this message:\n\n"
 MERGE_LABEL = "Analyses of the parts, from here to the end of this message:\n\n"
 
@@ -52,6 +57,11 @@ def with_labels(labels: Sequence[Label], text: str) -> str:
     """The labels and the document as data; what looks like the one cannot end the other's JSON."""
     lines = "\n".join(label.model_dump_json() for label in labels)
     return f"Labels:\n\n{visible(lines)}\n\nDocument, from here to the end of this message:\n\n{visible(text)}"
+
+
+def with_schema(instructions: str, schema: type[BaseModel]) -> str:
+    """The instructions for a server that is not given the schema as such."""
+    return f"{instructions}\n{_AS_JSON}\n{json.dumps(schema.model_json_schema())}\n"
 
 
 def instructions_of(profile: Profile) -> str:
