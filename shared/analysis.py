@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 
 SCHEMA_VERSION = "1"
 
@@ -37,11 +37,22 @@ class Sentiment(_Part):
     label: Literal["positive", "neutral", "negative", "mixed"]
     score: float = Field(description="From -1 (very negative) to 1 (very positive).")
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _as_written(cls, label: Any) -> Any:
+        return label.lower() if isinstance(label, str) else label
+
 
 class ActionItem(_Part):
     text: str = Field(description="What has to be done, close to the document's own words.")
     owner: str | None = Field(description="Who has to do it, as the document names them; null when it does not say.")
     due: str | None = Field(description="By when, as the document puts it; null when it does not say.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _left_out_is_null(cls, values: Any) -> Any:
+        # The schema wants both; a model that is not held to it leaves out what the document does not say.
+        return {"owner": None, "due": None, **values} if isinstance(values, dict) else values
 
 
 class Classification(_Part):

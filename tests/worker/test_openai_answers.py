@@ -142,6 +142,16 @@ def test_what_is_no_analysis_is_not_made_one(text: str) -> None:
         assert isinstance(caught.value.error, LLMInvalidOutputError)
 
 
+def test_model_that_is_not_held_to_the_schema_may_write_as_people_do() -> None:
+    loose = {
+        **ANALYSIS,
+        "sentiment": {"label": "Neutral", "score": 0},
+        "action_items": [{"text": "Pay it.", "due": "3 March"}],
+    }
+    read = answer(message(json.dumps(loose))).parsed(Analysis)
+    assert (read.sentiment.label, read.action_items[0].owner, read.action_items[0].due) == ("neutral", None, "3 March")
+
+
 def test_text_is_read_of_a_message_in_parts() -> None:
     parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": JSON}]
     assert chat(parts).parsed(Analysis).topics == ["pumps"]
