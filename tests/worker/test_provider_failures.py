@@ -14,7 +14,8 @@ from shared.bootstrap import Backends
 from shared.document import Document
 from shared.errors import AnalysisError, LLMRateLimitedError, ModelRestingError
 from shared.ledger import CallState
-from tests.support.openai_server import OpenAIServer, ReceivedCall
+from tests.support.openai_server import OpenAIServer
+from tests.support.openai_wire import ReceivedCall
 from tests.support.paid_calls import analyzing, calls_of, claimed_again
 from tests.support.running import until
 from worker_service.analyzers.openai import OpenAIAnalyzer
