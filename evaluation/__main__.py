@@ -4,47 +4,19 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
-from uuid import UUID
 
 from evaluation.measures import Case, Score, cases, score
-from shared.analysis import Analysis, Usage
-from shared.clock import utc_now, uuid7
-from shared.ledger import ANSWER_KEPT_FOR, StoredAnswer
+from shared.analysis import Analysis
 from shared.model_server import model_server
 from shared.settings import Settings
 from worker_service.analyzers.offline import MODEL, analysis_of
 from worker_service.assembly import choose_analyzer
-from worker_service.calls import CallLimits, Calls, Make, Question
 from worker_service.extractors import Extraction
+from worker_service.unrecorded import unrecorded
 
 HALVES = ("tuning", "held_back")
 FOLDER = Path(__file__).parent
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Unrecorded:
-    """Calls without a ledger: an evaluation asks everything anew, and its bill is whoever's key it is."""
-
-    limits: CallLimits
-
-    async def once(self, question: Question, make: Make) -> StoredAnswer:
-        call_id: UUID = uuid7()
-        answered = await make(call_id)
-        return StoredAnswer(
-            call_id=call_id,
-            answer=answered.text,
-            model=question.model,
-            input_tokens=answered.input_tokens or 0,
-            output_tokens=answered.output_tokens or 0,
-            cost_micro_usd=None,
-            expires_at=utc_now() + ANSWER_KEPT_FOR,
-        )
-
-    async def usage(self) -> Usage:
-        return Usage()
 
 
 def offline(half: str) -> Score:
@@ -53,7 +25,8 @@ def offline(half: str) -> Score:
 
 async def by_model(half: str, settings: Settings) -> Score:
     analyzer = choose_analyzer(settings)
-    calls = cast("Calls", Unrecorded(limits=CallLimits(attempts=settings.llm_max_attempts)))
+    # An evaluation asks everything anew, and its bill is whoever's key it is.
+    calls = unrecorded(attempts=settings.llm_max_attempts)
 
     async def analyzed(case: Case) -> tuple[Case, Analysis]:
         report = await analyzer.analyze(Extraction(text=case.text), calls=calls, timeout_seconds=settings.llm_seconds)

@@ -1,4 +1,4 @@
-"""`python -m worker_service`: the polling worker."""
+"""`python -m worker_service`: the polling worker; with --check, one question to its model instead."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import sys
 
 from shared.process import run_service
+from worker_service.check import check
 from worker_service.serve import serve
 
 
 def main() -> int:
-    return run_service("worker", serve, run=asyncio.run)
+    return run_service("worker", check if sys.argv[1:] == ["--check"] else serve, run=asyncio.run)
 
 
 if __name__ == "__main__":
