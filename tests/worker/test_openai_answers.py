@@ -186,6 +186,8 @@ def test_bill_is_read_of_any_reply(usage: object, tokens: tuple[int | None, int 
     [
         ({"output": []}, Answer, None),
         ({"output": [], "usage": {"output_tokens": "many"}}, Answer, None),
+        ({"output": [], "usage": {"output_tokens": 10**12}}, Answer, None),
+        ({"output": [], "usage": {"output_tokens": -1}}, Answer, None),
         ({"status": "failed", "output": []}, Answer, 0),
         ({"choices": [{"finish_reason": "error", "message": {}}]}, ChatAnswer, 0),
         ({"choices": [{"finish_reason": "stop", "message": {}}]}, ChatAnswer, None),

@@ -20,6 +20,8 @@ Schema = TypeVar("Schema", bound=BaseModel)
 AS_OFTEN_AS_ALLOWED = 1_000
 FILTERED = "The model's content filter stopped the analysis."
 _NO_ANSWER = "The model's API answered with something else than an answer. Check OPENAI_BASE_URL."
+# More tokens than any model reads or writes, and than a ledger has room for.
+_NO_BILL = 1_000_000_000
 _CUT_OFF = "The model's answer is longer than the output limit. Raise DOCRELAY_LLM_OUTPUT_TOKENS."
 # What servers that take reasoning for a part of the answer leave in front of it; some without its beginning.
 _END_OF_THOUGHTS = "</think>"
@@ -33,8 +35,12 @@ class CutOffError(CallFailedError):
 class Tokens(BaseModel):
     """The bill, in the words of either API; servers leave out what they have not counted, or say null."""
 
-    input_tokens: int | None = Field(None, ge=0, validation_alias=AliasChoices("input_tokens", "prompt_tokens"))
-    output_tokens: int | None = Field(None, ge=0, validation_alias=AliasChoices("output_tokens", "completion_tokens"))
+    input_tokens: int | None = Field(
+        None, ge=0, le=_NO_BILL, validation_alias=AliasChoices("input_tokens", "prompt_tokens")
+    )
+    output_tokens: int | None = Field(
+        None, ge=0, le=_NO_BILL, validation_alias=AliasChoices("output_tokens", "completion_tokens")
+    )
     cached_tokens: Any = Field(
         None,
         validation_alias=AliasChoices(
