@@ -14,7 +14,7 @@ from docrelay.embedded.home import Home
 from docrelay.embedded.postgres import EmbeddedPostgres
 from docrelay.embedded.services import Api, Worker
 from shared import log
-from shared.bootstrap import open_backends, provision, upgrade_database
+from shared.bootstrap import begin_anew, open_backends, provision, upgrade_database
 from shared.clock import utc_now
 from shared.errors import BackendUnavailableError, ConfigurationError
 from shared.settings import Settings
@@ -125,6 +125,8 @@ class Supervisor:
             await self._start(child)
             if child is self._emulator:
                 await provision(self._settings)
+                if self._settings.store == "dynamodb":
+                    await begin_anew(self._settings)
         except (BackendUnavailableError, ConfigurationError) as exc:
             self._say(f"{child.role} could not be started again: {exc}")
             child.kill()

@@ -150,6 +150,12 @@ def test_children_of_a_killed_supervisor_are_ended_by_the_next_start(stack: Embe
     assert log_in(stack)
 
 
+def epoch(stack: EmbeddedStack, headers: dict[str, str]) -> str | None:
+    """Of the user's feed; None while the store is away."""
+    answer = httpx.get(f"{stack.base_url}/api/v1/documents", headers=headers, timeout=60)
+    return answer.json()["feed_cursor"].partition(".")[0] if answer.status_code == 200 else None
+
+
 def test_stack_on_dynamodb_needs_no_postgres_and_keeps_its_documents_over_a_stop(tmp_path: Path) -> None:
     with EmbeddedStack(tmp_path / "home", environment={"DOCRELAY_STORE": "dynamodb"}) as stack:
         assert "postgres" not in stack.pids
@@ -157,7 +163,12 @@ def test_stack_on_dynamodb_needs_no_postgres_and_keeps_its_documents_over_a_stop
         eventually(lambda: status(stack, log_in(stack), document) == "completed", "the document completes")
         assert stack.stop() == 0
         stack.start()
-        assert status(stack, log_in(stack), document) == "completed"
+        headers = log_in(stack)
+        assert status(stack, headers, document) == "completed"
+        # A kill sets the table back to its state at this start.
+        before = epoch(stack, headers)
+        stack.wait_for_new("emulator", old=stack.kill("emulator"))
+        eventually(lambda: epoch(stack, headers) not in {before, None}, "old cursors are of no use")
 
 
 def test_taken_port_is_refused_in_one_line(stack: EmbeddedStack) -> None:
