@@ -21,7 +21,6 @@ from tests.support.openai_server import OpenAIServer
 from tests.support.paid_calls import analyzing, calls_of
 from worker_service.analyzers.chunks import ChunkCaps
 from worker_service.analyzers.openai import OpenAIAnalyzer
-from worker_service.analyzers.openai_endpoint import limit_name
 from worker_service.analyzers.prompt import PROMPT_VERSION
 from worker_service.extractors import Extraction
 
@@ -218,54 +217,6 @@ async def test_invalid_output_is_retried_once_whatever_the_attempts(server: Open
     server.script(["malformed"] * 9)
     await failure_of(make(max_attempts=5))
     assert len(server.calls) == 2
-
-
-async def test_cut_off_answer_is_asked_again_with_more_room(server: OpenAIServer, make: Make) -> None:
-    server.script(["incomplete"])
-    await make(caps=ChunkCaps(output_tokens=700)).analyze(LETTER, timeout_seconds=20)
-    assert [call.body["max_output_tokens"] for call in server.calls] == [700, 1_400]
-
-
-async def test_limit_has_the_name_that_the_model_knows_once_it_has_refused_the_other(
-    server: OpenAIServer, make: Make
-) -> None:
-    server.script(["reasoner"] * 9)
-    analyzer = make(api="chat")
-    usages = [(await analyzer.analyze(LETTER, timeout_seconds=20)).usage for _ in range(2)]
-    limits = [{name for name in call.body if name.startswith("max_")} for call in server.calls]
-    assert limits == [{"max_tokens"}, {"max_completion_tokens"}, {"max_completion_tokens"}]
-    assert [usage.calls for usage in usages] == [2, 1]
-    assert usages[0].cost_usd == usages[1].cost_usd
-
-
-async def test_limit_that_the_model_knows_by_no_name_is_told(server: OpenAIServer, make: Make) -> None:
-    server.script(["unsupported"] * 9)
-    error = await failure_of(make(api="chat", max_attempts=5))
-    assert (error.code, len(server.calls)) == ("llm_refused", 2)
-    assert "max_tokens" in str(error)
-
-
-@pytest.mark.parametrize(
-    ("url", "name"),
-    [
-        ("https://api.openai.com/v1", "max_completion_tokens"),
-        ("https://eu.api.openai.com/v1", "max_completion_tokens"),
-        ("http://127.0.0.1:11434/v1", "max_tokens"),
-        ("https://api.openai.com.example/v1", "max_tokens"),
-    ],
-)
-def test_limit_is_called_as_openai_does_at_openai_only(url: str, name: str) -> None:
-    assert limit_name(url) == name
-
-
-@pytest.mark.parametrize("behaviour", ["context", "413"])
-async def test_cut_off_answer_is_the_cause_when_more_room_is_not_to_be_had(
-    server: OpenAIServer, make: Make, behaviour: str
-) -> None:
-    server.script(["incomplete", behaviour])
-    error = await failure_of(make())
-    assert (error.code, len(server.calls)) == ("llm_invalid_output", 2)
-    assert "Raise DOCRELAY_LLM_OUTPUT_TOKENS" in str(error)
 
 
 async def test_tokens_of_a_failed_answer_are_counted(server: OpenAIServer, make: Make) -> None:
