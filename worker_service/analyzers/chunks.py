@@ -20,7 +20,7 @@ _SEAMS = [re.compile(pattern) for pattern in (r"\n\n", r"\n", r"(?<=[.!?:])\s|\u
 _SEAM_WITHIN = 4
 # Scripts without spaces; with o200k and its like a token has one or two of their characters.
 _DENSE = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
-_WORD = re.compile(rf"[^\W_{_DENSE}]+")
+_LETTER = re.compile(r"\w")
 _DENSE_PER_TOKEN = 3
 _DENSE_CHARACTER = re.compile(f"[{_DENSE}]")
 
@@ -70,8 +70,12 @@ def _tokens_of(encoded: bytes) -> int:
 
 
 def least_tokens_of(text: str) -> int:
-    """Fewer than a text has: no usual model takes several words for one token."""
-    return len(_WORD.findall(text)) + len(_DENSE_CHARACTER.findall(text)) // _DENSE_PER_TOKEN
+    """Fewer than a text has: no usual model takes several words for one token. Words are what blanks part.
+
+    Not what marks part: in the scripts of India a vowel is a mark, and a token may be a whole word of them.
+    """
+    words = sum(1 for word in _DENSE_CHARACTER.sub(" ", text).split() if _LETTER.search(word))
+    return words + len(_DENSE_CHARACTER.findall(text)) // _DENSE_PER_TOKEN
 
 
 def plan_of(text: str, caps: ChunkCaps, *, affordable: int | None = None) -> Plan:
