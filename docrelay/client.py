@@ -131,8 +131,11 @@ class Client:
 
     async def text(self, document_id: UUID) -> str:
         """The extracted text of one document."""
-        # Behind Lambda a long one is answered with its address in the bucket; httpx2 shows the token to no other host.
-        answer = await self._request("GET", f"/documents/{document_id}/text", follow_redirects=True)
+        answer = await self._answer("GET", f"/documents/{document_id}/text")
+        # Behind Lambda a long one is answered with its address in the bucket, which is not shown the token.
+        if answer.next_request is not None:
+            answer = await self._http.send(answer.next_request, auth=None)
+        await require_success(answer)
         require_type(answer, "text/plain")
         return answer.text
 
@@ -217,6 +220,11 @@ class Client:
         return content(await self._request("GET", path, params=query), *fields)
 
     async def _request(self, method: str, path: str, **given: Any) -> httpx2.Response:
+        answer = await self._answer(method, path, **given)
+        await require_success(answer)
+        return answer
+
+    async def _answer(self, method: str, path: str, **given: Any) -> httpx2.Response:
         for _ in range(_PATIENT_TRIES):
             answer = await self._http.request(
                 method, f"{self.base_url}/api/v1{path}", auth=self._auth, timeout=_TIMEOUT, **given
@@ -225,7 +233,6 @@ class Client:
                 break
             # It was not carried out, and the server says when there is room again.
             await asyncio.sleep(min(retry_after(answer), _RETRY_SECONDS_MAX))
-        await require_success(answer)
         return answer
 
 
