@@ -59,6 +59,27 @@ async def test_connection_that_the_server_has_ended_is_not_used_again(stack_sett
     assert not {row and row["server"] for row in found} & {None, *servers}
 
 
+@pytest.mark.parametrize("turns", range(4))
+async def test_task_that_is_cancelled_as_it_gets_its_connection_ends(stack_settings: Settings, turns: int) -> None:
+    async def hold() -> None:
+        async with connected(pool):
+            await asyncio.Event().wait()
+
+    async def is_waited_for() -> bool:
+        return pool.get_stats()["requests_waiting"] == 1
+
+    async with open_pool(stack_settings.database_url.get_secret_value(), size=1) as pool:
+        async with connected(pool):
+            waiting = asyncio.create_task(hold())
+            await until(is_waited_for)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        ended, _ = await asyncio.wait({waiting}, timeout=10)
+        assert ended, "the cancellation was lost"
+        await fetch_one(pool, "SELECT 1 AS one")
+
+
 @IN_A_DATABASE_OF_ITS_OWN
 async def test_server_that_only_reads_is_away_for_whoever_writes(own_settings: Settings) -> None:
     database = own_settings.database_url.get_secret_value()

@@ -119,8 +119,15 @@ class translated:  # noqa: N801 - reads as a word in `with translated():`
 @asynccontextmanager
 async def connected(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
     """A connection of the pool. Raises BackendUnavailableError."""
+    task = asyncio.current_task()
+    assert task is not None, "a coroutine runs in a task"
+    cancelled_before = task.cancelling()
     with translated():
         async with asyncio.timeout(_ANSWER_SECONDS), pool.connection() as connection:
+            # Before Python 3.12 `asyncio.wait_for`, by which the pool waits, drops a cancellation that comes in the same
+            # turn as the connection. Whoever was to end would go on, and whoever waits for that end would for ever.
+            if task.cancelling() > cancelled_before:
+                raise asyncio.CancelledError
             yield connection
 
 
