@@ -106,19 +106,17 @@ def _without_words(_logger: object, _method: str, line: structlog.types.EventDic
     given = line.pop("exc_info", None)
     error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
     if isinstance(error, BaseException):
-        line["exception"] = [_frames(link) for link in _chain(error, ())]
+        line["exception"] = [_frames(link) for link in _chain(error)]
     return line
 
 
-def _chain(error: BaseException, known: tuple[BaseException, ...]) -> tuple[BaseException, ...]:
-    """The errors that are known, and after them this one, its cause, and what it is a group of."""
-    if error in known:
-        return known
-    known = (*known, error)
-    members = error.exceptions if isinstance(error, BaseExceptionGroup) else ()
-    for link in (error.__cause__ or error.__context__, *members):
-        known = _chain(link, known) if link else known
-    return known
+def _chain(error: BaseException) -> list[BaseException]:
+    """The error, what it came from, and what these are groups of."""
+    chain = [error]
+    for link in chain:
+        members = link.exceptions if isinstance(link, BaseExceptionGroup) else ()
+        chain += [one for one in (link.__cause__ or link.__context__, *members) if one and one not in chain]
+    return chain
 
 
 def _frames(error: BaseException) -> str:

@@ -11,7 +11,10 @@ from worker_service.serve import serve
 
 
 def main() -> int:
-    return run_service("worker", check if sys.argv[1:] == ["--check"] else serve, run=asyncio.run)
+    if sys.argv[1:] not in ([], ["--check"]):
+        print("worker: takes no arguments but --check", file=sys.stderr)  # noqa: T201
+        return 2
+    return run_service("worker", check if sys.argv[1:] else serve, run=asyncio.run)
 
 
 if __name__ == "__main__":

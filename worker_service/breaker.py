@@ -101,7 +101,7 @@ class Breaker:
     def _limit(self, limit: LLMRateLimitedError) -> None:
         """Have all wait as long as one was told; where nothing is told, longer each time, the one in hand included."""
         left = self._left(self.limited_until)
-        if limit.told:
+        if limit.told and limit.retry_after_seconds > 0:
             left = max(left, limit.retry_after_seconds)
         elif left <= 0:
             left, self.limit_seconds = self.limit_seconds, min(self.limit_seconds * 2, _LIMIT_SECONDS_MAX)

@@ -57,8 +57,9 @@ class Reconciler:
             continue
 
     async def sweep(self, stopping: asyncio.Event) -> int:
-        """Do what is due now, until `stopping` is set; returns how many documents were due."""
+        """Do what is due now, until `stopping` is set; returns how many documents were due and are no longer."""
         due = await self.documents.due(now=self.clock(), limit=_BATCH)
+        stuck = 0
         for document in due:
             if stopping.is_set():
                 break
@@ -71,12 +72,20 @@ class Reconciler:
                 await self._put_off(document)
             except Exception as exc:  # noqa: BLE001 - a bug, or a row that no store takes: of this document alone
                 _log.exception("sweep.failed_document", document_id=str(document.id), cause=type(exc).__name__)
-                await self._put_off(document)
-        return len(due)
+                stuck += not await self._put_off(document)
+        return len(due) - stuck
 
-    async def _put_off(self, document: Document) -> None:
-        """Later, so that one that cannot be helped does not stand in the way of the others."""
-        await self.documents.postpone(document, due_at=self.clock() + SEND_GRACE)
+    async def _put_off(self, document: Document) -> bool:
+        """Later, so that one that cannot be helped does not stand in the way of the others. False if not even that."""
+        try:
+            await self.documents.postpone(document, due_at=self.clock() + SEND_GRACE)
+        except BackendUnavailableError:
+            # The store's trouble, and no document's: this sweep has ended.
+            raise
+        except Exception as exc:  # noqa: BLE001 - the row itself is what the store does not take
+            _log.exception("sweep.failed_document", document_id=str(document.id), cause=type(exc).__name__)
+            return False
+        return True
 
     async def trim(self, stopping: asyncio.Event) -> None:
         """Take away what is kept no longer, unless `stopping` is set."""

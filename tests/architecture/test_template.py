@@ -230,8 +230,13 @@ def test_what_reads_a_secret_may_decrypt_it_under_the_key_that_is_named() -> Non
 def test_secret_itself_is_refused_where_its_arn_belongs(name: str) -> None:
     pattern, default = (TEMPLATE["Parameters"][name][what] for what in ("AllowedPattern", "Default"))
     assert re.fullmatch(pattern, default)
-    assert re.fullmatch(pattern, "arn:aws-us-gov:ssm:us-gov-east-1:123456789012:parameter/docrelay/key")
+    assert re.fullmatch(pattern, "arn:aws-us-gov:kms:us-gov-east-1:123456789012:key/1234")
     assert not re.fullmatch(pattern, "sk-proj-0123456789")
+
+
+def test_alias_of_a_key_which_gives_no_right_is_refused() -> None:
+    pattern = TEMPLATE["Parameters"]["SecretsKeyArn"]["AllowedPattern"]
+    assert not re.fullmatch(pattern, "arn:aws:kms:eu-central-1:123456789012:alias/mine")
 
 
 def test_table_that_is_named_is_the_one_that_functions_use_and_may_use() -> None:

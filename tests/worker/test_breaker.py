@@ -98,11 +98,11 @@ def test_longest_of_the_rate_limits_counts(breaker: Breaker) -> None:
     assert wait_of(breaker) == 30
 
 
-def waits(breaker: Breaker, clock: Clock, rounds: int) -> list[float]:
+def waits(breaker: Breaker, clock: Clock, rounds: int, said: float | None = None) -> list[float]:
     """What the documents of a burst are told, round after round, by an API that does not say how long."""
     found = []
     for _ in range(rounds):
-        burst = [LLMRateLimitedError(), LLMRateLimitedError()]
+        burst = [LLMRateLimitedError(retry_after_seconds=said), LLMRateLimitedError(retry_after_seconds=said)]
         side_by_side(breaker, *map(CallFailedError, burst))
         [seconds] = {error.retry_after_seconds for error in burst}
         found.append(seconds)
@@ -110,8 +110,9 @@ def waits(breaker: Breaker, clock: Clock, rounds: int) -> list[float]:
     return found
 
 
-def test_wait_grows_where_the_api_does_not_say_how_long(breaker: Breaker, clock: Clock) -> None:
-    assert waits(breaker, clock, 9) == [10, 20, 40, 80, 160, 320, 600, 600, 600]
+@pytest.mark.parametrize("said", [None, 0.0])
+def test_wait_grows_where_the_api_does_not_say_how_long(breaker: Breaker, clock: Clock, said: float | None) -> None:
+    assert waits(breaker, clock, 9, said) == [10, 20, 40, 80, 160, 320, 600, 600, 600]
 
 
 @pytest.mark.parametrize("answer", [None, CallFailedError(LLMAuthError())])

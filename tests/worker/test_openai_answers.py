@@ -100,6 +100,7 @@ def test_reasoning_and_comments_are_not_part_of_the_answer() -> None:
 
 
 JSON = json.dumps(ANALYSIS)
+DRAFT = json.dumps({**ANALYSIS, "topics": ["draft"]})
 
 
 @pytest.mark.parametrize(
@@ -111,10 +112,21 @@ JSON = json.dumps(ANALYSIS)
         f"Here is the analysis: {JSON}",
         f"{JSON}\n\nI hope that this helps {{you}}!",
         f"{JSON}<|im_end|>",
+        f"A draft: {DRAFT}. No, rather: {JSON}",
         f"\ufeff{JSON}",
         json.dumps({**ANALYSIS, "notes": "none", "sentiment": {"label": "neutral", "score": 0, "why": "It is dry."}}),
     ],
-    ids=["fence", "thoughts", "thoughts without a beginning", "before", "behind", "end token", "BOM", "extra fields"],
+    ids=[
+        "fence",
+        "thoughts",
+        "thoughts without a beginning",
+        "before",
+        "behind",
+        "end token",
+        "draft",
+        "BOM",
+        "extra fields",
+    ],
 )
 def test_analysis_is_read_whatever_is_around_it(text: str) -> None:
     assert answer(message(text)).parsed(Analysis) == chat(text).parsed(Analysis) == Analysis.model_validate(ANALYSIS)
@@ -128,6 +140,7 @@ def test_analysis_is_read_whatever_is_around_it(text: str) -> None:
         f"Two of them: {json.dumps([ANALYSIS, ANALYSIS])}",
         json.dumps({name: value for name, value in ANALYSIS.items() if name != "tags"}),
         f"<think>{JSON}</think>",
+        f"<think>Perhaps {JSON}, but rather",
         JSON[:-9],
         '{"a":' * 100_000,
         f'{{"summary": {"9" * 5_000}}}',
@@ -163,8 +176,9 @@ def test_answer_that_was_taken_for_thoughts_is_read(content: str | None, name: s
 
 
 def test_thoughts_beside_an_answer_are_not_read() -> None:
-    with pytest.raises(CallFailedError):
-        chat("I am done.", reasoning_content=JSON).parsed(Analysis)
+    for content, thoughts in (("I am done.", JSON), ("", f"I could say {JSON} but let me think again.")):
+        with pytest.raises(CallFailedError):
+            chat(content, reasoning_content=thoughts).parsed(Analysis)
 
 
 @pytest.mark.parametrize(
@@ -192,6 +206,7 @@ def test_bill_is_read_of_any_reply(usage: object, tokens: tuple[int | None, int 
         ({"choices": [{"finish_reason": "error", "message": {}}]}, ChatAnswer, 0),
         ({"choices": [{"finish_reason": "stop", "message": {}}]}, ChatAnswer, None),
         ({"error": "Unexpected endpoint."}, ChatAnswer, 0),
+        ({"status": "ok"}, Answer, 0),
     ],
 )
 def test_bill_that_is_missing_is_one_of_nothing_where_nothing_was_answered(

@@ -10,6 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 from aiobotocore.session import get_session
 
@@ -334,6 +335,27 @@ async def test_document_that_cannot_be_settled_holds_up_no_other(world: World, e
     await world.stored(*PENDING)
     blobs = Torn(client=world.s3, signer=world.s3, bucket=world.settings.bucket)
     assert await world.sweep_after(SEND_GRACE, blobs=blobs) == 2
+    assert await world.sends() == [2]
+
+
+async def test_row_that_the_store_does_not_take_holds_up_no_other(world: World) -> None:
+    class Refusing(PostgresDocumentStore):
+        async def count_send(self, document: Document, *, due_at: datetime) -> Document | None:
+            refuse(document)
+            return await super().count_send(document, due_at=due_at)
+
+        async def postpone(self, document: Document, *, due_at: datetime) -> None:
+            refuse(document)
+            await super().postpone(document, due_at=due_at)
+
+    def refuse(document: Document) -> None:
+        if document.id == refused.id:
+            raise psycopg.errors.CheckViolation
+
+    refused = await world.stored(*PENDING)
+    await world.stored(*PENDING)
+    async with open_pool(world.settings.database_url.get_secret_value(), size=2) as pool:
+        assert await world.sweep_after(SEND_GRACE, documents=Refusing(pool=pool)) == 1
     assert await world.sends() == [2]
 
 

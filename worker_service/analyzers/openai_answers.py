@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,7 +25,9 @@ _NO_ANSWER = "The model's API answered with something else than an answer. Check
 _NO_BILL = 1_000_000_000
 _CUT_OFF = "The model's answer is longer than the output limit. Raise DOCRELAY_LLM_OUTPUT_TOKENS."
 # What servers that take reasoning for a part of the answer leave in front of it; some without its beginning.
-_END_OF_THOUGHTS = "</think>"
+_THOUGHTS, _END_OF_THOUGHTS = "<think>", "</think>"
+# More than an answer has; a text of beginnings alone shall not take for ever.
+_VALUES_MAX = 100
 _JSON = re.compile(r'\{\s*"|\[\s*\{')
 
 
@@ -74,6 +77,11 @@ def _joined(content: str | list[_Part] | None) -> str:
     return content or ""
 
 
+def _is_json(text: str) -> bool:
+    """Whether there is nothing else: then it is no thought."""
+    return text.strip().startswith(("{", "[", "```")) and text.strip().endswith(("}", "]", "```"))
+
+
 class _ChatMessage(BaseModel):
     content: str | list[_Part] | None = None
     # Where servers put what they take for thoughts, which is all of the answer when they take it wrongly.
@@ -83,7 +91,7 @@ class _ChatMessage(BaseModel):
 
     @property
     def said(self) -> str:
-        thoughts = (one for one in (self.reasoning_content, self.reasoning) if isinstance(one, str))
+        thoughts = (one for one in (self.reasoning_content, self.reasoning) if isinstance(one, str) and _is_json(one))
         content = _joined(self.content)
         return content if content.strip() else next(thoughts, "")
 
@@ -135,7 +143,7 @@ class Answer(BaseModel):
     status: str | None = None
     error: _Reason | None = None
     incomplete_details: _Reason | None = None
-    output: list[_Item] = []
+    output: list[_Item]
 
     @property
     def failed(self) -> bool:
@@ -197,16 +205,37 @@ def _parsed(text: str, schema: type[Schema]) -> Schema:
 
 
 def _unwrapped(text: str, schema: type[Schema]) -> Schema:
-    """The first JSON in a text, without the thoughts before it and what is around it, and without fields too many."""
-    _, ended, spoken = text.partition(_END_OF_THOUGHTS)
-    spoken = spoken if ended else text
-    begin = _JSON.search(spoken)
+    """The last JSON in a text that is what was asked for, without fields too many. What comes before may be a draft of
+    it, or the document's own."""
+    _, ended, spoken = text.rpartition(_END_OF_THOUGHTS)
+    if not ended and _THOUGHTS in text:
+        raise invalid()
+    found = [one for value in _values(spoken) if (one := _fitting(value, schema))]
+    if not found:
+        raise invalid()
+    return found[-1]
+
+
+def _values(text: str) -> Iterator[Any]:
+    """What there is of JSON in a text, in order."""
+    position = 0
+    for _ in range(_VALUES_MAX):
+        begin = _JSON.search(text, position)
+        if begin is None:
+            return
+        try:
+            value, position = json.JSONDecoder().raw_decode(text, begin.start())
+            yield value
+        # Too deep, or a number of more digits than one may have.
+        except (ValueError, RecursionError):
+            position = begin.end()
+
+
+def _fitting(value: Any, schema: type[Schema]) -> Schema | None:
     try:
-        value, _ = json.JSONDecoder().raw_decode(spoken, begin.start() if begin else 0)
         return schema.model_validate(value, extra="ignore")
-    # Too deep, or a number of more digits than one may have.
-    except (ValueError, RecursionError):
-        raise invalid() from None
+    except ValidationError:
+        return None
 
 
 def _is_final(item: _Item) -> bool:

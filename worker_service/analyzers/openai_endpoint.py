@@ -99,6 +99,17 @@ class Endpoint:
 
     async def ask(self, prompt: Prompt[Any], *, output_tokens: int, timeout_seconds: float, call_id: UUID) -> Reply:
         """Make one call. Raises CallFailedError."""
+        used = self._limit_name(prompt.model)
+        try:
+            return await self._answered(prompt, output_tokens, timeout_seconds, call_id)
+        except LimitNameError:
+            if used == NEWER_LIMIT:
+                raise
+            # Refused by its words, before any work: in the other words it is the same call.
+            self._limit_names[prompt.model] = NEWER_LIMIT
+            return await self._answered(prompt, output_tokens, timeout_seconds, call_id)
+
+    async def _answered(self, prompt: Prompt[Any], output_tokens: int, timeout_seconds: float, call_id: UUID) -> Reply:
         client = await self.open()
         import httpx2  # noqa: PLC0415 - see the module docstring.
         import openai  # noqa: PLC0415
@@ -117,9 +128,6 @@ class Endpoint:
                 body = await _bounded(response.iter_bytes())
         except (TimeoutError, openai.OpenAIError, httpx2.HTTPError) as exc:
             raise _unanswered(exc, timeout_seconds) from None
-        except LimitNameError:
-            self._limit_names[prompt.model] = NEWER_LIMIT
-            raise
         if body is None:
             failed = invalid("The model's API answered with far more than an analysis.", status=200)
             failed.input_tokens = failed.output_tokens = None
@@ -161,8 +169,11 @@ class Endpoint:
             model=prompt.model,
             messages=messages,
             **shape,
-            **{self._limit_names.get(prompt.model) or limit_name(self._base_url): output_tokens},
+            **{self._limit_name(prompt.model): output_tokens},
         )
+
+    def _limit_name(self, model: str) -> str:
+        return self._limit_names.get(model) or limit_name(self._base_url)
 
     def _shape(self, schema: type[BaseModel]) -> dict[str, Any]:
         described = {"name": schema.__name__.lower(), "strict": True, "schema": schema.model_json_schema()}

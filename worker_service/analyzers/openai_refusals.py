@@ -110,8 +110,8 @@ class Refusal(_Words):
         if said.error is None or said.choices or said.output is not None:
             return None
         code = 404 if isinstance(said.error, str) else said.error.code
-        known = str(code).isdecimal() and 400 <= int(code) < 600
-        return said.failure(status=int(code) if known else 400, headers={})
+        known = re.fullmatch(r"[45][0-9]{2}", str(code))
+        return said.failure(status=int(known[0]) if known else 400, headers={})
 
     def failure(self, *, status: int, headers: Mapping[str, str]) -> CallFailedError:
         said = _Words(message=self.error) if isinstance(self.error, str) else self.error or self
@@ -195,7 +195,7 @@ def _not_taken(name: str, status: int, told: str) -> CallFailedError:
     how = _HINTS.get(name, ".")
     rejected = LLMRejectedError(f"The model's API does not take {name}{how}")
     if name == "max_tokens" and NEWER_LIMIT in told:
-        return LimitNameError(rejected, retries=1, status=status, reason=name)
+        return LimitNameError(rejected, status=status, reason=name)
     return CallFailedError(rejected, status=status, reason=name)
 
 

@@ -19,7 +19,7 @@ Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
 Row = DictRow
 Parameters = Mapping[str, Any]
 
-_CHECKOUT_SECONDS = 10.0
+CHECKOUT_SECONDS = 10.0
 # No statement of ours takes long; a server that does not answer for so long is as good as gone.
 _ANSWER_SECONDS = 20.0
 # By a statement: PGTZ in the environment overrides what a connection's options say, which PgBouncer refuses anyway.
@@ -55,14 +55,14 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
         kwargs={"row_factory": dict_row, "autocommit": True, **_LIVENESS},
         min_size=1,
         max_size=size,
-        timeout=_CHECKOUT_SECONDS,
+        timeout=CHECKOUT_SECONDS,
         configure=_configure,
         check=_still_open,
         open=False,
     )
     try:
         with translated():
-            await pool.open(wait=True, timeout=_CHECKOUT_SECONDS)
+            await pool.open(wait=True, timeout=CHECKOUT_SECONDS)
         yield pool
     finally:
         await pool.close()
@@ -124,8 +124,8 @@ async def connected(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRow
     cancelled_before = task.cancelling()
     with translated():
         async with asyncio.timeout(_ANSWER_SECONDS), pool.connection() as connection:
-            # Before Python 3.12 `asyncio.wait_for`, by which the pool waits, drops a cancellation that comes in the same
-            # turn as the connection. Whoever was to end would go on, and whoever waits for that end would for ever.
+            # Before Python 3.12 `asyncio.wait_for`, by which the pool waits, drops a cancellation that comes in one
+            # turn with the connection: whoever was to end would go on, and whoever waits for that end would for ever.
             if task.cancelling() > cancelled_before:
                 raise asyncio.CancelledError
             yield connection

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import UUID
 
-from shared.adapters.postgres.connection import Pool, Row, fetch_all, fetch_one
+from shared.adapters.postgres.connection import CHECKOUT_SECONDS, Pool, Row, fetch_all, fetch_one, translated
 from shared.folders import (
     COUNTED,
     FolderCount,
@@ -82,14 +84,13 @@ class PostgresFolderStore:
         self._turns = asyncio.Semaphore(_AT_ONCE)
 
     async def folders(self, owner: UUID) -> list[FolderCount]:
-        async with self._turns:
-            found = await fetch_all(self._pool, _FOLDERS, {"owner": owner})
+        found = await fetch_all(self._pool, _FOLDERS, {"owner": owner})
         return with_subfolders(
             FolderCount(path=row["folder"], statuses=row["statuses"], newest_at=row["newest_at"]) for row in found
         )
 
     async def insight(self, owner: UUID, folder: str) -> FolderInsight:
-        async with self._turns:
+        async with self._turn():
             row = await fetch_one(self._pool, INSIGHT, {"owner": owner, "folder": folder})
         assert row is not None, "an aggregate without groups has one row"
         return FolderInsight(
@@ -103,6 +104,17 @@ class PostgresFolderStore:
             authored=Period(first=row["authored_first"], last=row["authored_last"]),
             spent=Spent(**{name: number or 0 for name, number in row["spent"].items()}),
         )
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """Raises BackendUnavailableError when none comes in time, as for a connection."""
+        with translated():
+            async with asyncio.timeout(CHECKOUT_SECONDS):
+                await self._turns.acquire()
+        try:
+            yield
+        finally:
+            self._turns.release()
 
 
 def _spread(row: Row, name: str) -> Spread:
