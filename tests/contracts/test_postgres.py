@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from uuid import uuid4
@@ -78,6 +79,30 @@ async def test_task_that_is_cancelled_as_it_gets_its_connection_ends(stack_setti
         ended, _ = await asyncio.wait({waiting}, timeout=10)
         assert ended, "the cancellation was lost"
         await fetch_one(pool, "SELECT 1 AS one")
+
+
+async def test_tasks_that_are_cancelled_at_any_time_lose_no_connection(stack_settings: Settings) -> None:
+    chance = random.Random(7)
+
+    async def ask() -> None:
+        for _ in range(3):
+            await fetch_one(pool, "SELECT 1 AS one")
+
+    async def all_are_back() -> bool:
+        stats = pool.get_stats()
+        return stats["pool_available"] == stats["pool_size"] and not stats.get("requests_waiting")
+
+    async with open_pool(stack_settings.database_url.get_secret_value(), size=3) as pool:
+        for _ in range(400):
+            tasks = [asyncio.create_task(ask()) for _ in range(12)]
+            for task in tasks:
+                for _ in range(chance.randrange(12)):
+                    await asyncio.sleep(0)
+                if chance.random() < 0.7:
+                    task.cancel()
+            _, stuck = await asyncio.wait(tasks, timeout=10)
+            assert not stuck
+        await until(all_are_back)
 
 
 @IN_A_DATABASE_OF_ITS_OWN

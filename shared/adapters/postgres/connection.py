@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import select
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
@@ -15,7 +15,9 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from shared.errors import BackendUnavailableError, ConfigurationError
 
-Pool = AsyncConnectionPool[psycopg.AsyncConnection[DictRow]]
+T = TypeVar("T")
+
+Connection = psycopg.AsyncConnection[DictRow]
 Row = DictRow
 Parameters = Mapping[str, Any]
 
@@ -43,15 +45,49 @@ _AWAY = (
 )
 
 
+class Pool(AsyncConnectionPool[Connection]):
+    """psycopg's pool, for tasks that may be cancelled at any time.
+
+    By itself it loses a connection whose user is cancelled as it comes or as it is given back, and with it, at times,
+    who is next in the queue; before Python 3.12 it drops such a cancellation, too, for it waits by `asyncio.wait_for`.
+    So its work is done by tasks that nobody cancels, which give back what is not wanted any more.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._under_way: set[asyncio.Task[Any]] = set()
+
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        getting = self._begin(super().getconn(timeout))
+        try:
+            return await asyncio.shield(getting)
+        except asyncio.CancelledError:
+            getting.add_done_callback(self._give_back)
+            raise
+
+    async def putconn(self, conn: Connection) -> None:
+        await asyncio.shield(self._begin(super().putconn(conn)))
+
+    def _give_back(self, getting: asyncio.Task[Connection]) -> None:
+        if getting.exception() is None:
+            self._begin(super().putconn(getting.result()))
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return task
+
+
 @asynccontextmanager
 async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
     """Open a pool of at most `size` connections.
 
     Raises BackendUnavailableError when the server does not answer, ConfigurationError for what is no such URL.
     """
-    pool: Pool = AsyncConnectionPool(
+    pool = Pool(
         sound_url(url),
-        connection_class=psycopg.AsyncConnection[DictRow],
+        connection_class=Connection,
         kwargs={"row_factory": dict_row, "autocommit": True, **_LIVENESS},
         min_size=1,
         max_size=size,
@@ -68,7 +104,7 @@ async def open_pool(url: str, *, size: int) -> AsyncIterator[Pool]:
         await pool.close()
 
 
-async def _still_open(connection: psycopg.AsyncConnection[DictRow]) -> None:
+async def _still_open(connection: Connection) -> None:
     """Raises OperationalError for a connection that a server which is gone, or was restarted, has left in the pool.
 
     Such a server has said so, or its system has closed the socket: either way there is something to read. From one that
@@ -80,7 +116,7 @@ async def _still_open(connection: psycopg.AsyncConnection[DictRow]) -> None:
         await AsyncConnectionPool.check_connection(connection)
 
 
-async def _configure(connection: psycopg.AsyncConnection[DictRow]) -> None:
+async def _configure(connection: Connection) -> None:
     await connection.execute(_SESSION)
 
 
@@ -117,17 +153,10 @@ class translated:  # noqa: N801 - reads as a word in `with translated():`
 
 
 @asynccontextmanager
-async def connected(pool: Pool) -> AsyncIterator[psycopg.AsyncConnection[DictRow]]:
+async def connected(pool: Pool) -> AsyncIterator[Connection]:
     """A connection of the pool. Raises BackendUnavailableError."""
-    task = asyncio.current_task()
-    assert task is not None, "a coroutine runs in a task"
-    cancelled_before = task.cancelling()
     with translated():
         async with asyncio.timeout(_ANSWER_SECONDS), pool.connection() as connection:
-            # Before Python 3.12 `asyncio.wait_for`, by which the pool waits, drops a cancellation that comes in one
-            # turn with the connection: whoever was to end would go on, and whoever waits for that end would for ever.
-            if task.cancelling() > cancelled_before:
-                raise asyncio.CancelledError
             yield connection
 
 
