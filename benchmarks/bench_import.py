@@ -32,7 +32,7 @@ def make_bundle(python: str, bundle: str) -> None:
     version = subprocess.check_output([python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], text=True)
     # What compiles the bundle is looked for on the path.
     path = f"{Path(python).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = os.environ | {"ARTIFACTS_DIR": bundle, "LAMBDA_PYTHON": version.strip(), "PATH": path}
+    environment = os.environ | {"ARTIFACTS_DIR": bundle, "LOCAL_PYTHON": version.strip(), "PATH": path}
     command = ["infra/bundle.sh", "lambda-api", "api_service", "shared"]
     subprocess.run(command, cwd=ROOT, check=True, env=environment, stdout=subprocess.DEVNULL)
 

@@ -5,12 +5,12 @@ set -euo pipefail
 lock=$1
 shift
 bundle=${ARTIFACTS_DIR:?set by sam build}
-# `make deploy-test` alone sets the first: its functions run in the Python of the machine that builds them.
-python=${DEPLOY_TEST_PYTHON:-${LAMBDA_PYTHON:-3.13}}
+# The first is for what runs its bundles on the machine that builds them: `make deploy-test` and the import benchmark.
+python=${LOCAL_PYTHON:-${LAMBDA_PYTHON:-3.13}}
 uv=.venv/bin/uv
 
 # AWS runs older ones on Amazon Linux 2, whose C library (glibc 2.26) the wheels below do not load with.
-if [[ -z ${DEPLOY_TEST_PYTHON:-} && ! $python =~ ^3\.1[23]$ ]]; then
+if [[ -z ${LOCAL_PYTHON:-} && ! $python =~ ^3\.1[23]$ ]]; then
   echo "LAMBDA_PYTHON=$python: bundles are made for 3.12 and 3.13. No Python of that version has to be installed here." >&2
   exit 2
 fi

@@ -66,7 +66,7 @@ def expand(_: Deployment) -> str:
 def build(deployment: Deployment) -> str:
     folder = deployment.folder / "build"
     # The emulator runs functions in its own interpreter, whatever runtime the template asks for.
-    run(".venv-sam/bin/sam", "build", "--build-dir", str(folder), DEPLOY_TEST_PYTHON=PYTHON)
+    run(".venv-sam/bin/sam", "build", "--build-dir", str(folder), LOCAL_PYTHON=PYTHON)
     built = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     assert all(any(path.glob("shared/__pycache__/*.pyc")) for path in built), "a bundle is not compiled"
     sizes = {path.name: bundles.megabytes(path) for path in built}
