@@ -69,7 +69,8 @@ class Pool(AsyncConnectionPool[Connection]):
         await asyncio.shield(self._begin(super().putconn(conn)))
 
     def _give_back(self, getting: asyncio.Task[Connection]) -> None:
-        if getting.exception() is None:
+        # At the end of a loop all tasks are cancelled, this one too.
+        if not getting.cancelled() and getting.exception() is None:
             self._begin(super().putconn(getting.result()))
 
     def _begin(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
